@@ -1,0 +1,100 @@
+import type { RaftId } from './entry.ts';
+import type { Vote, VoteResponse } from './message.ts';
+import { startLeading } from './leader.ts';
+import { isVoter, membersOf, voteResult } from './quorum.ts';
+import { leaderOf, type RaftState, sendAfterPersist } from './state.ts';
+
+/** Elections (Raft paper 5.2, 5.4.1) with pre-vote and leader stickiness (thesis 4.2.3, 9.6) and transfers (3.10). */
+
+/** any -> follower */
+export function becomeFollower(state: RaftState, term: number, leader: RaftId): void {
+  if (term !== state.term) {
+    state.term = term;
+    state.vote = 0;
+  }
+  state.role = { kind: 'follower', leader };
+  resetElectionTimer(state);
+}
+
+export function resetElectionTimer(state: RaftState): void {
+  const { electionTicks, random } = state.options;
+  state.electionElapsed = 0;
+  state.electionTimeout = electionTicks + Math.floor(random() * electionTicks);
+}
+
+/** One tick of a member that does not lead. */
+export function tickElection(state: RaftState): void {
+  state.electionElapsed++;
+  if (state.electionElapsed < state.electionTimeout) return;
+  resetElectionTimer(state);
+  if (mayCampaign(state)) campaign(state, 'pre-vote');
+}
+
+/** False for learners, strangers, and while a committed change of the membership is not applied here yet. */
+export function mayCampaign(state: RaftState): boolean {
+  if (state.install !== undefined || !isVoter(state.configuration, state.options.id)) return false;
+  const { log } = state;
+  for (let index = log.applied + 1; index <= log.committed; index++) {
+    if (log.slice(index, 0)?.[0]?.type === 'conf-change') return false;
+  }
+  return true;
+}
+
+/** follower -> pre-candidate, or -> candidate for a real election. */
+export function campaign(state: RaftState, kind: 'pre-vote' | 'election' | 'transfer'): void {
+  const preVote = kind === 'pre-vote';
+  const self = state.options.id;
+  if (preVote) {
+    state.role = { kind: 'pre-candidate', votes: new Map() };
+  } else {
+    becomeFollower(state, state.term + 1, 0);
+    state.vote = self;
+    state.role = { kind: 'candidate', votes: new Map() };
+  }
+  const term = preVote ? state.term + 1 : state.term;
+  // The own vote too is a message, so that it counts only once it is on the disk.
+  sendAfterPersist(state, { type: 'vote-response', to: self, term, preVote, granted: true });
+  const { lastIndex, lastTerm } = state.log;
+  for (const to of membersOf(state.configuration)) {
+    if (to === self || !isVoter(state.configuration, to)) continue;
+    sendAfterPersist(state, {
+      type: 'vote',
+      to,
+      term,
+      preVote,
+      transfer: kind === 'transfer',
+      lastIndex,
+      lastTerm,
+    });
+  }
+}
+
+/** True when a vote must be ignored because a leader has been heard of lately (thesis 4.2.3). */
+export function isSticky(state: RaftState, vote: Vote): boolean {
+  return !vote.transfer && leaderOf(state) !== 0 && state.electionElapsed < state.options.electionTicks;
+}
+
+export function handleVote(state: RaftState, vote: Vote): void {
+  const free = state.vote === vote.from || (state.vote === 0 && leaderOf(state) === 0);
+  const mayVote = free || (vote.preVote && vote.term > state.term);
+  const granted = mayVote && state.log.isUpToDate(vote.lastIndex, vote.lastTerm);
+  if (granted && !vote.preVote) {
+    resetElectionTimer(state);
+    state.vote = vote.from;
+  }
+  // A refusal tells the own term, so that a member that was away learns of it.
+  const term = granted ? vote.term : state.term;
+  sendAfterPersist(state, { type: 'vote-response', to: vote.from, term, preVote: vote.preVote, granted });
+}
+
+export function handleVoteResponse(state: RaftState, response: VoteResponse): void {
+  const { role } = state;
+  const expected = response.preVote ? 'pre-candidate' : 'candidate';
+  if (role.kind !== expected) return;
+  if (!role.votes.has(response.from)) role.votes.set(response.from, response.granted);
+  const result = voteResult(state.configuration, role.votes);
+  if (result === 'lost') becomeFollower(state, state.term, 0);
+  if (result !== 'won') return;
+  if (role.kind === 'pre-candidate') campaign(state, 'election');
+  else startLeading(state);
+}

@@ -1,0 +1,42 @@
+import type { HardState, LogEntry, SnapshotMeta } from '../core/entry.ts';
+
+/**
+ * The durable half of a Raft member: log entries, hard state and the last snapshot (Raft paper 5, figure 2
+ * "persistent state"; 7 for snapshots).
+ */
+
+export interface StoredSnapshot {
+  meta: SnapshotMeta;
+  chunks: Uint8Array[];
+}
+
+export interface StoredState {
+  hardState: HardState;
+  /** Without a gap, the first one directly after the snapshot or earlier. */
+  entries: LogEntry[];
+  snapshot: StoredSnapshot | undefined;
+}
+
+export interface LogWrite {
+  hardState?: HardState;
+  /** Contiguous; whatever the log holds from the first one's index on is replaced. */
+  entries?: readonly LogEntry[];
+}
+
+/** The log or a snapshot on disk is not what was written. The manager must not start on it. */
+export class CorruptLogError extends Error {
+  override readonly name = 'CorruptLogError';
+}
+
+export interface LogStore {
+  /** @throws CorruptLogError naming file and record. Torn writes at the tail were never acknowledged and are dropped. */
+  open(): Promise<StoredState>;
+  /**
+   * Resolves when everything is on the disk. Writes keep their order; those made while one is under way share one fsync.
+   * After a failure every further write fails: the member must stop.
+   */
+  save(write: LogWrite): Promise<void>;
+  /** Makes the snapshot durable, then forgets the entries up to `compactIndex` and all but `keepOld` older snapshots. */
+  saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array>, compactIndex: number, keepOld: number): Promise<void>;
+  close(): Promise<void>;
+}

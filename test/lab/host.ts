@@ -1,0 +1,204 @@
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { eventually } from './eventually.ts';
+import { buildImageTar, TEST_IMAGE } from './image.ts';
+import { familyOf, isAlive, signal, untilGone } from './processes.ts';
+import { type RunOptions, type RunResult, run } from './run.ts';
+
+const REPOSITORY = path.resolve(import.meta.dirname, '../..');
+const FOLDERS = ['run', 'lib-docker', 'lib-waggle', 'lib-containerd'] as const;
+
+/** Programs that a host can run in the background, one of each. */
+type Service = 'engine' | 'daemon';
+
+export interface HostOptions {
+  name: string;
+  /** Where everything of this host is kept. */
+  folder: string;
+  /** Shared by all hosts of the lab: built files. */
+  labFolder: string;
+  /** IPv4 address on the lab's switch, without prefix length. */
+  address: string;
+  /** Process that holds the namespaces. */
+  holderPid: number;
+  /** Namespace of the switch, and this host's port there. */
+  switchNamespace: string;
+  port: string;
+}
+
+/**
+ * One host: a network, a mount and a UTS namespace with its own /run, /var/lib/docker and /var/lib/waggle, so that
+ * an engine and a daemon run in it with their default paths. Its files are reachable from outside under `folder`.
+ */
+export class Host {
+  readonly name: string;
+  readonly address: string;
+  readonly options: HostOptions;
+  readonly #pids = new Map<Service, number>();
+
+  constructor(options: HostOptions) {
+    this.options = options;
+    this.name = options.name;
+    this.address = options.address;
+  }
+
+  /** The engine's own socket, as a path outside. */
+  get engineSocket(): string {
+    return path.join(this.options.folder, 'run/docker.sock');
+  }
+
+  /** The daemon's socket, as a path outside. */
+  get waggleSocket(): string {
+    return path.join(this.options.folder, 'run/waggle/docker.sock');
+  }
+
+  /** Program and arguments that run `command` in this host. */
+  inside(command: readonly string[]): [string, string[]] {
+    return ['nsenter', ['-t', String(this.options.holderPid), '-m', '-u', '-n', '--', ...command]];
+  }
+
+  exec(command: readonly string[], options?: RunOptions): Promise<RunResult> {
+    const [file, args] = this.inside(command);
+    return run(file, args, options);
+  }
+
+  /** The docker CLI on the engine's own socket. */
+  docker(args: readonly string[], options?: RunOptions): Promise<RunResult> {
+    return this.exec(['docker', ...args], options);
+  }
+
+  /** The docker CLI on the daemon's socket; `program` picks another client version. */
+  swarmDocker(args: readonly string[], options?: RunOptions & { program?: string }): Promise<RunResult> {
+    return this.exec([options?.program ?? 'docker', '-H', 'unix:///run/waggle/docker.sock', ...args], options);
+  }
+
+  waggle(args: readonly string[], options?: RunOptions): Promise<RunResult> {
+    return this.exec([path.join(REPOSITORY, 'cli/waggle'), ...args], options);
+  }
+
+  async startEngine(extra: readonly string[] = []): Promise<void> {
+    rmSync(path.join(this.options.folder, 'run/docker.pid'), { force: true });
+    this.#spawn('engine', [
+      'dockerd',
+      '--storage-driver',
+      'overlay2',
+      '--cgroup-parent',
+      `/waggle-lab-${this.name}`,
+      ...extra,
+    ]);
+    await this.#untilUp('engine', () => this.docker(['version'], { timeoutMs: 5_000 }));
+  }
+
+  async startDaemon(extra: readonly string[] = []): Promise<void> {
+    rmSync(this.waggleSocket, { force: true });
+    this.#spawn('daemon', [path.join(REPOSITORY, 'cli/waggle'), 'daemon', '--log-level', 'debug', ...extra]);
+    await this.#untilUp('daemon', () => existsSync(this.waggleSocket));
+  }
+
+  /** Ends a service in good order, or at once with SIGKILL, and waits until it is gone. */
+  async stopService(service: Service, how: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const pid = this.#pids.get(service);
+    if (pid === undefined) return;
+    this.#pids.delete(service);
+    signal([pid], how);
+    await untilGone([pid], 60_000);
+  }
+
+  isRunning(service: Service): boolean {
+    const pid = this.#pids.get(service);
+    return pid !== undefined && isAlive(pid);
+  }
+
+  servicePid(service: Service): number | undefined {
+    return this.#pids.get(service);
+  }
+
+  /** What the service has written so far. */
+  log(service: Service): string {
+    return readFileSync(this.#logFile(service), 'utf8');
+  }
+
+  /** Stops every process of the host, containers included, as a machine that hangs. */
+  freeze(): void {
+    signal(familyOf(this.options.holderPid), 'SIGSTOP');
+  }
+
+  thaw(): void {
+    signal(familyOf(this.options.holderPid), 'SIGCONT');
+  }
+
+  /** Unplugs the host from the switch. */
+  async cut(): Promise<void> {
+    await run('ip', ['-n', this.options.switchNamespace, 'link', 'set', this.options.port, 'down']);
+  }
+
+  async mend(): Promise<void> {
+    await run('ip', ['-n', this.options.switchNamespace, 'link', 'set', this.options.port, 'up']);
+  }
+
+  /** Puts the test image into the engine. */
+  async loadImage(): Promise<void> {
+    const tar = await buildImageTar(this.options.labFolder);
+    await this.docker(['import', '-c', 'ENV PATH=/bin:/usr/bin', tar, TEST_IMAGE]);
+  }
+
+  /** Kills everything that runs in the host; its namespaces end with it. */
+  async destroy(): Promise<void> {
+    this.thaw();
+    for (let round = 0; round < 5; round++) {
+      const family = familyOf(this.options.holderPid).filter(isAlive);
+      if (family.length === 0) break;
+      // The holder goes last: while it lives, whoever belongs to the host can be told by its mount namespace.
+      const others = family.filter((pid) => pid !== this.options.holderPid);
+      signal(others.length > 0 ? others : family, 'SIGKILL');
+      await untilGone(others.length > 0 ? others : family);
+    }
+    this.#pids.clear();
+  }
+
+  #spawn(service: Service, command: readonly string[]): void {
+    const log = openSync(this.#logFile(service), 'a');
+    const [file, args] = this.inside(command);
+    const child = spawn(file, args, { detached: true, stdio: ['ignore', log, log] });
+    closeSync(log);
+    child.unref();
+    if (child.pid === undefined) throw new Error(`${command.join(' ')} could not be started`);
+    this.#pids.set(service, child.pid);
+  }
+
+  async #untilUp(service: Service, probe: () => Promise<unknown> | boolean): Promise<void> {
+    await eventually(`${service} of ${this.name} to be up`, async () => {
+      if (!this.isRunning(service)) throw new Error(`it ended: ${this.log(service).slice(-2000)}`);
+      return (await probe()) !== false;
+    });
+  }
+
+  #logFile(service: Service): string {
+    return path.join(this.options.folder, `${service}.log`);
+  }
+}
+
+/** Makes the folders of a host and starts the process that holds its namespaces. */
+export async function openHost(options: Omit<HostOptions, 'holderPid'>): Promise<Host> {
+  for (const each of FOLDERS) mkdirSync(path.join(options.folder, each), { recursive: true });
+  const script = [
+    `hostname ${options.name}`,
+    `mount --bind ${options.folder}/run /run`,
+    'mkdir -p /var/lib/docker /var/lib/waggle /run/netns /run/lock',
+    `mount --bind ${options.folder}/lib-docker /var/lib/docker`,
+    `mount --bind ${options.folder}/lib-waggle /var/lib/waggle`,
+    `touch /run/ready`,
+    'exec sleep infinity',
+  ].join(' && ');
+  const holder = spawn('unshare', ['-m', '-u', '-n', '--propagation', 'private', 'sh', '-c', script], {
+    detached: true,
+    stdio: 'ignore',
+  });
+  holder.unref();
+  if (holder.pid === undefined) throw new Error('unshare could not be started');
+  await eventually(`namespaces of ${options.name}`, () => existsSync(path.join(options.folder, 'run/ready')), {
+    everyMs: 10,
+  });
+  return new Host({ ...options, holderPid: holder.pid });
+}
