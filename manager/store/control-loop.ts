@@ -89,7 +89,7 @@ export class ControlLoop implements Startable {
       watch.close();
       await consuming;
     }
-    if (failure !== undefined) throw failure;
+    if (failure !== undefined) throw failure instanceof Error ? failure : new Error(messageOf(failure));
   }
 
   async #consume(watch: Watch): Promise<void> {

@@ -32,9 +32,9 @@ export const TABLE_NAMES = [
 
 /** Secondary indexes: a lookup by one of these costs the size of its answer. */
 export interface Indexes {
-  clusters: never;
-  nodes: 'name';
-  services: 'name' | 'network' | 'secret' | 'config';
+  clusters: 'name';
+  nodes: 'name' | 'role';
+  services: 'name' | 'network' | 'secret' | 'config' | 'port';
   tasks: 'service' | 'node' | 'slot' | 'network';
   networks: 'name';
   attachments: 'node' | 'network' | 'reference';

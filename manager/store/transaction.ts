@@ -25,17 +25,26 @@ export interface WriteTx extends ReadTx {
   update<T extends TableName>(table: T, object: Tables[T]): void;
   /** @throws WaggleError not-found. */
   remove(table: TableName, id: string): void;
+  /**
+   * As `get`, for what this transaction's right to write depends on: it commits only if the row is then still there,
+   * or still not there, and otherwise counts as a race lost. (What a transaction writes is checked anyway.)
+   */
+  pin<T extends TableName>(table: T, id: string): Tables[T] | undefined;
+  /** As `find`; commits only if the same rows, in whatever version, are then found. */
+  pinFound<T extends TableName>(table: T, index: Indexes[T], key: string): readonly Tables[T][];
 }
 
 /**
  * One change, as it is proposed and logged. A transaction is an array of them, applied wholly or not at all:
- * `create` needs a free ID and name, `update` and `remove` need `base` to be the object's present version.
+ * `create` needs a free ID and name, `update` and `remove` need `base` to be the object's present version, `expect` needs the rows
+ * with the key (an ID when there is no index) to be `ids`, and changes nothing.
  */
 export type StoreAction = {
   [T in TableName]:
     | { kind: 'create'; table: T; object: NewObject<T> }
     | { kind: 'update'; table: T; object: Omit<Tables[T], 'Version' | 'UpdatedAt'>; base: number }
-    | { kind: 'remove'; table: T; id: string; base: number };
+    | { kind: 'remove'; table: T; id: string; base: number }
+    | { kind: 'expect'; table: T; index?: Indexes[T]; key: string; ids: string[] };
 }[TableName];
 
 /** A proposal: what is put into the log, JSON in UTF-8. `at` becomes CreatedAt/UpdatedAt. */

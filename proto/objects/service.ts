@@ -73,14 +73,16 @@ export interface JobStatus {
 export interface ServiceObject extends ObjectMeta {
   Spec: ServiceSpec;
   PreviousSpec?: ServiceSpec;
-  /** Version.Index of the change that set Spec; tasks carry it, and differ from it when they are out of date. */
+  /**
+   * Names Spec among all specs the service has had: 1 when created, then one more than the Version.Index that the update was
+   * based on (its own is not known before commit); a rollback brings back the number with the spec. Tasks carry it, and those
+   * that carry another may be out of date. Compare for equality only.
+   */
   SpecVersion: number;
   PreviousSpecVersion?: number;
   Endpoint?: ServiceEndpoint;
   UpdateStatus?: UpdateStatus;
   JobStatus?: JobStatus;
-  /** Set by `DELETE /services/ID` until every task is gone. Such a service is hidden from the API. */
-  PendingDelete?: boolean;
   /** base64 of the X-Registry-Auth header given with this and the previous spec. */
   RegistryAuth?: string;
   PreviousRegistryAuth?: string;

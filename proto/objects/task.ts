@@ -140,6 +140,8 @@ export interface TaskObject extends ObjectMeta {
   JobIteration?: { Index: number };
   /** ServiceObject.SpecVersion that this task was made from. */
   SpecVersion: number;
+  /** RFC 3339: until then the orchestrator keeps the task at desired `ready` (restart delay). Never shown by the API. */
+  NotBefore?: string;
   /** The service's name and labels when the task was made. */
   ServiceAnnotations: { Name: string; Labels?: Labels | null };
   /** The service's endpoint when the allocator finished the task. */

@@ -17,6 +17,7 @@ export class SqliteLog implements LogStore {
   #failure: Error | undefined;
   #pending: { writes: LogWrite[]; done: Promise<void> } | undefined;
   #writing: Promise<void> = Promise.resolve();
+  #snapshots: Promise<void> = Promise.resolve();
 
   /** @param folder made when it is not there, mode 0700. */
   constructor(folder: string) {
@@ -47,7 +48,13 @@ export class SqliteLog implements LogStore {
     return done;
   }
 
-  async saveSnapshot(
+  saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array>, compactIndex: number, keepOld: number): Promise<void> {
+    const done = this.#snapshots.then(() => this.#writeSnapshot(meta, chunks, compactIndex, keepOld));
+    this.#snapshots = done.catch(() => undefined);
+    return done;
+  }
+
+  async #writeSnapshot(
     meta: SnapshotMeta,
     chunks: Iterable<Uint8Array>,
     compactIndex: number,
@@ -59,7 +66,7 @@ export class SqliteLog implements LogStore {
   }
 
   async close(): Promise<void> {
-    await this.#writing;
+    await Promise.all([this.#writing, this.#snapshots]);
     const worker = this.#worker;
     if (worker === undefined) return;
     this.#worker = undefined;

@@ -1,0 +1,52 @@
+import { filtersOf } from '../../client.ts';
+import { collect, type Verb } from '../../command.ts';
+import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';
+import type { ApiNode } from './api-node.ts';
+
+interface Flags extends ListingOptions {
+  filter?: string[];
+}
+
+export const addLs: Verb = (noun, act) => {
+  noun
+    .command('ls')
+    .alias('list')
+    .description('List nodes in the swarm')
+    .option('-f, --filter <filter>', 'Filter output based on conditions provided', collect)
+    .option('--format <template>', 'Format output using a custom template')
+    .option('-q, --quiet', 'Only display IDs')
+    .action(
+      act<Flags>(async (context, flags) => {
+        const nodes = await context.client.get<ApiNode[]>('/nodes', { filters: filtersOf(flags.filter ?? []) });
+        const { Swarm } = await context.client.get<{ Swarm: { NodeID: string } }>('/info');
+        const rows = nodes.toSorted((a, b) => hostname(a).localeCompare(hostname(b), 'en', { numeric: true }));
+        await printListing(context, columns(Swarm.NodeID, flags.format === undefined), rows, flags, (node) => node.ID);
+      }),
+    );
+};
+
+function columns(self: string, star: boolean): Column<ApiNode>[] {
+  return [
+    { key: 'ID', header: 'ID', value: (node) => (star ? `${node.ID} ${node.ID === self ? '*' : ' '}` : node.ID) },
+    { key: 'Self', header: 'SELF', value: (node) => String(node.ID === self), hidden: true },
+    { key: 'Hostname', header: 'HOSTNAME', value: hostname },
+    { key: 'Status', header: 'STATUS', value: (node) => capital(node.Status.State) },
+    { key: 'Availability', header: 'AVAILABILITY', value: (node) => capital(node.Spec.Availability) },
+    { key: 'ManagerStatus', header: 'MANAGER STATUS', value: managerStatus },
+    { key: 'EngineVersion', header: 'ENGINE VERSION', value: (node) => node.Description?.Engine.EngineVersion ?? '' },
+    { key: 'TLSStatus', header: 'TLS STATUS', value: () => 'Ready', hidden: true },
+  ];
+}
+
+function hostname(node: ApiNode): string {
+  return node.Description?.Hostname ?? '';
+}
+
+function managerStatus(node: ApiNode): string {
+  if (node.ManagerStatus === undefined) return '';
+  return node.ManagerStatus.Leader === true ? 'Leader' : capital(node.ManagerStatus.Reachability);
+}
+
+function capital(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1);
+}

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import type { Json } from '../../../proto/objects/meta.ts';
+import type { ServiceSpec } from '../../../proto/objects/service.ts';
+import { collect, CommandError, requireArgs, type Verb } from '../../command.ts';
+import { waitForConvergence } from './convergence.ts';
+import { addCreateListFlags, applyListFlags } from './spec/list-flags.ts';
+import { pinImage } from './spec/image-digest.ts';
+import { resolveReferences } from './spec/references.ts';
+import { addScalarFlags, applyScalarFlags } from './spec/scalar-flags.ts';
+
+type Flags = Record<string, Json | undefined> & {
+  name?: string;
+  mode: string;
+  envFile?: string[];
+  detach?: boolean;
+  quiet?: boolean;
+  resolveImage?: boolean;
+};
+
+export const addCreate: Verb = (noun, act) => {
+  const command = noun
+    .command('create')
+    .description('Create a new service')
+    .argument('[image...]', 'IMAGE [COMMAND] [ARG...]')
+    .passThroughOptions()
+    .option('--name <string>', 'Service name')
+    .option('--mode <string>', 'Service mode ("replicated", "global")', 'replicated')
+    .option('--env-file <file>', 'Read in a file of environment variables', collect)
+    .option('--no-resolve-image', 'Do not query the registry to resolve image digest and supported platforms')
+    .option('--with-registry-auth', 'Send registry authentication details to swarm agents')
+    .option('-d, --detach', 'Exit immediately instead of waiting for the service to converge')
+    .option('-q, --quiet', 'Suppress progress output');
+  addCreateListFlags(addScalarFlags(command)).action(
+    act<Flags>(async (context, flags, args) => {
+      requireArgs('service create', args, 1);
+      const spec = createSpec(flags, args);
+      await resolveReferences(context, spec);
+      if (flags.resolveImage !== false) await pinImage(context, spec);
+      const answer = await context.client.post<{ ID: string; Warnings?: string[] | null }>('/services/create', spec);
+      for (const warning of answer.Warnings ?? []) context.warn(warning);
+      context.print(answer.ID);
+      if (flags.detach !== true) await waitForConvergence(context, answer.ID, flags.quiet === true);
+    }),
+  );
+};
+
+/** The spec that a command line asks for; what it does not say stays absent. */
+export function createSpec(flags: Flags, [image = '', ...args]: readonly string[]): ServiceSpec {
+  const spec: ServiceSpec = {
+    Name: flags.name ?? '',
+    TaskTemplate: { ContainerSpec: { Image: image, ...(args.length === 0 ? {} : { Args: args }) } },
+    Mode: modeOf(flags),
+  };
+  const env = (flags.envFile ?? []).flatMap(readEnvFile);
+  if (env.length > 0) applyListFlags(spec, { env });
+  applyListFlags(spec, flags as Record<string, string[]>);
+  applyScalarFlags(spec, flags);
+  return spec;
+}
+
+function modeOf(flags: Flags): NonNullable<ServiceSpec['Mode']> {
+  if (flags.mode === 'global') return { Global: {} };
+  if (flags.mode === 'replicated') return { Replicated: { Replicas: 1 } };
+  if (flags.mode === 'replicated-job') return { ReplicatedJob: {} };
+  if (flags.mode === 'global-job') return { GlobalJob: {} };
+  throw new CommandError(`Unknown mode: ${flags.mode}, only replicated and global supported`);
+}
+
+function readEnvFile(file: string): string[] {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.map((line) => line.trimStart()).filter((line) => line !== '' && !line.startsWith('#'));
+}

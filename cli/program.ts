@@ -1,0 +1,58 @@
+import { Command, CommanderError } from 'commander';
+import { messageOf } from '../proto/runtime/errors.ts';
+import { ApiClient, ApiError } from './client.ts';
+import { type Act, CommandError } from './command.ts';
+import { addDaemon } from './commands/daemon.ts';
+import { addNetwork } from './commands/network/network.ts';
+import { addNode } from './commands/node/node.ts';
+import { addService } from './commands/service/service.ts';
+import { addSwarm } from './commands/swarm/swarm.ts';
+import type { Context } from './context.ts';
+import { normalizeFlags } from './flags.ts';
+
+export const VERSION = '0.1.0';
+const DEFAULT_HOST = 'unix:///run/waggle/docker.sock';
+
+/** What the program prints to, without its connection. */
+export type Terminal = Omit<Context, 'client'>;
+
+/** Runs the command line. @returns the exit status. */
+export async function runProgram(argv: readonly string[], terminal: Terminal, defaultHost?: string): Promise<number> {
+  const program = buildProgram(terminal, defaultHost ?? DEFAULT_HOST);
+  try {
+    await program.parseAsync(normalizeFlags(program, argv), { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 125;
+    terminal.warn(error instanceof ApiError ? `Error response from daemon: ${error.message}` : messageOf(error));
+    return error instanceof CommandError ? error.exitCode : 1;
+  }
+}
+
+function buildProgram(terminal: Terminal, defaultHost: string): Command {
+  const program = new Command('waggle')
+    .description('Turns hosts with a Docker Engine into one swarm with its own overlay networks.')
+    .version(`Waggle version ${VERSION}`, '-v, --version', 'Print version information and quit')
+    .option('-H, --host <url>', 'Daemon socket to connect to', defaultHost)
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.warn(text.trimEnd().replace(/^error: /, '')),
+    })
+    .enablePositionalOptions()
+    .showHelpAfterError(false)
+    .exitOverride();
+  const act: Act =
+    (handler) =>
+    async (...given) => {
+      const command = given.at(-1) as Command;
+      const host = (program.opts<{ host: string }>().host ?? defaultHost) as string;
+      const context: Context = { ...terminal, client: new ApiClient(host) };
+      await handler(context, command.opts() as never, command.args);
+    };
+  addSwarm(program, act);
+  addNode(program, act);
+  addNetwork(program, act);
+  addService(program, act);
+  addDaemon(program);
+  return program;
+}

@@ -1,0 +1,86 @@
+import type { ClusterObject, ClusterSpec, JoinTokens } from '../../proto/objects/cluster.ts';
+import { WaggleError } from '../../proto/runtime/errors.ts';
+import type { ReadTx } from '../store/transaction.ts';
+import type { ControlApi } from './control-api.ts';
+import type { ControlModules } from './control-modules.ts';
+import { unexpiredRemovals } from './removed-nodes.ts';
+import { renderCluster } from './render/cluster.ts';
+import { outOfSequence } from './swarm-error.ts';
+import { validateClusterSpec } from './validation/cluster-spec.ts';
+import { CLUSTER_SHAPE, shaped } from './validation/spec-shape.ts';
+
+type Methods = Pick<ControlApi, 'getCluster' | 'updateCluster' | 'getUnlockKey' | 'getJoinTokens'>;
+type UpdateArgs = Parameters<ControlApi['updateCluster']>[0];
+
+/** The swarm itself. */
+export class ClusterControl implements Methods {
+  readonly #modules: ControlModules;
+
+  constructor(modules: ControlModules) {
+    this.#modules = modules;
+  }
+
+  async getCluster(): ReturnType<ControlApi['getCluster']> {
+    return renderCluster(this.#modules.store.view(clusterOf));
+  }
+
+  async getJoinTokens(): Promise<JoinTokens> {
+    return { ...this.#modules.store.view(clusterOf).JoinTokens };
+  }
+
+  /** Managers cannot be locked yet; the key of an unlocked swarm is empty, as Docker's is. */
+  async getUnlockKey(): Promise<{ UnlockKey: string }> {
+    return { UnlockKey: this.#modules.store.view(clusterOf).UnlockKey ?? '' };
+  }
+
+  async updateCluster(args: UpdateArgs): Promise<Record<string, never>> {
+    const { store, clock, joinToken } = this.#modules;
+    const given = shaped(CLUSTER_SHAPE, args.spec);
+    await store.update((tx) => {
+      const cluster = clusterOf(tx);
+      const spec = mergedSpec(cluster.Spec, given);
+      validateClusterSpec(spec, cluster.Spec);
+      if (cluster.Version.Index !== args.version) throw outOfSequence();
+      const root = cluster.RootCA.Certificate;
+      tx.update('clusters', {
+        ...cluster,
+        Spec: spec,
+        RemovedNodes: unexpiredRemovals(cluster, clock.now()),
+        JoinTokens: {
+          Worker: args.rotateWorkerToken ? joinToken(root) : cluster.JoinTokens.Worker,
+          Manager: args.rotateManagerToken ? joinToken(root) : cluster.JoinTokens.Manager,
+        },
+      });
+    });
+    return {};
+  }
+}
+
+/** The one row of the table. @throws WaggleError not-found before the swarm was made. */
+export function clusterOf(tx: ReadTx): ClusterObject {
+  for (const cluster of tx.all('clusters')) return cluster;
+  throw new WaggleError('not-found', 'This node is not part of a swarm');
+}
+
+/** As Docker does it: what is absent or zero in the new spec stays as it was. */
+function mergedSpec(present: ClusterSpec, given: ClusterSpec): ClusterSpec {
+  const labels = Object.keys(given.Labels ?? {}).length > 0 ? given.Labels : present.Labels;
+  return {
+    ...present,
+    ...given,
+    Name: (given.Name ?? '') === '' ? present.Name : given.Name,
+    ...(labels === undefined ? {} : { Labels: labels }),
+    Orchestration: { ...present.Orchestration, ...given.Orchestration },
+    Raft: merged(present.Raft, given.Raft),
+    Dispatcher: merged(present.Dispatcher, given.Dispatcher),
+    CAConfig: { ...merged(present.CAConfig, given.CAConfig), ForceRotate: given.CAConfig?.ForceRotate ?? 0 },
+    EncryptionConfig: { AutoLockManagers: given.EncryptionConfig?.AutoLockManagers ?? false },
+  };
+}
+
+function merged<V extends object>(present: V | null | undefined, given: V | null | undefined): V {
+  const kept = Object.entries(given ?? {}).filter(
+    ([key, value]) => key === 'KeepOldSnapshots' || (value !== 0 && value !== ''),
+  );
+  return { ...present, ...Object.fromEntries(kept.filter(([, value]) => value !== null && value !== undefined)) } as V;
+}

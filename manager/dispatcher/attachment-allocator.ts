@@ -1,0 +1,18 @@
+/** An address of a container that is not a task, without prefix length. */
+export interface HeldAddress {
+  networkId: string;
+  address: string;
+}
+
+/** Gives addresses to containers that are not tasks (manager/resourceapi implements it on the leader). */
+export interface AttachmentAllocator {
+  /**
+   * @param address this very one, or undefined for any. @param reference the same one always gets the same answer.
+   * @returns CIDR. @throws WaggleError not-found, permission-denied, out-of-range (none left), already-exists (taken).
+   */
+  allocate(nodeId: string, networkId: string, address: string | undefined, reference: string): Promise<string>;
+  /** An address that the node does not hold is no error. */
+  release(nodeId: string, networkId: string, address: string): Promise<void>;
+  /** Releases every lease of the node that is not among those held. */
+  report(nodeId: string, held: readonly HeldAddress[]): Promise<void>;
+}

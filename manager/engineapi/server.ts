@@ -1,0 +1,161 @@
+import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { type Server, createServer } from 'node:http';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import type { Clock } from '../../proto/runtime/clock.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Backend } from './backend.ts';
+import { Dispatch } from './dispatch.ts';
+import { EngineAgent, EngineClient } from './engine-client.ts';
+import { EventLog } from './event-log.ts';
+import type { Route } from './exchange.ts';
+import { EngineProxy } from './proxy.ts';
+import type { RouteModules } from './route-modules.ts';
+import { configRoutes } from './routes/configs.ts';
+import { containerRoutes } from './routes/containers.ts';
+import { eventRoutes } from './routes/events.ts';
+import { infoRoutes } from './routes/info.ts';
+import { networkChangeRoutes } from './routes/network-changes.ts';
+import { networkPruneRoutes } from './routes/network-prune.ts';
+import { networkRoutes } from './routes/networks.ts';
+import { nodeRoutes } from './routes/nodes.ts';
+import { pingRoutes } from './routes/ping.ts';
+import { secretRoutes } from './routes/secrets.ts';
+import { serviceRoutes } from './routes/services.ts';
+import { swarmRoutes } from './routes/swarm.ts';
+import { taskRoutes } from './routes/tasks.ts';
+import { SwarmNetworks } from './swarm-networks.ts';
+import { VersionGate } from './version-gate.ts';
+
+export interface EngineApiOptions {
+  /** Unix socket to listen on. */
+  socketPath: string;
+  /** Unix socket of the host's own engine; must not be `socketPath`. */
+  engineSocketPath: string;
+}
+
+export interface EngineApiModules {
+  backend: Backend;
+  clock: Clock;
+  log: Log;
+}
+
+/** As Docker's socket: root and its group. */
+const SOCKET_MODE = 0o660;
+/** Go's default for a request's head; X-Registry-Auth and filters pass Node's 16 KiB. */
+const MAX_HEADER_BYTES = 1024 * 1024;
+
+/**
+ * The Docker Engine API on a unix socket. What concerns the swarm is answered here, in Docker's words; all else goes
+ * to the host's own engine, streams and hijacked connections included (DESIGN.md 2.3).
+ */
+export class EngineApiServer implements Startable {
+  readonly #options: EngineApiOptions;
+  readonly #events: EventLog;
+  readonly #agent: EngineAgent;
+  readonly #proxy: EngineProxy;
+  readonly #dispatch: Dispatch;
+  readonly #log: Log;
+  #server: Server | undefined;
+
+  constructor(options: EngineApiOptions, { backend, clock, log }: EngineApiModules) {
+    this.#options = options;
+    this.#log = log.child({ module: 'manager/engineapi' });
+    const engineAt = { socketPath: options.engineSocketPath };
+    this.#agent = new EngineAgent(options.engineSocketPath);
+    this.#events = new EventLog({ backend, clock });
+    this.#proxy = new EngineProxy(engineAt, { agent: this.#agent, clock, log });
+    const engine = new EngineClient(engineAt, { agent: this.#agent });
+    const networks = new SwarmNetworks({ backend, engine, log });
+    const modules: RouteModules = { backend, engine, proxy: this.#proxy, networks, events: this.#events, clock, log };
+    const gate = new VersionGate({ engine, clock });
+    this.#dispatch = new Dispatch({ routes: allRoutes(modules) }, { proxy: this.#proxy, gate, log });
+  }
+
+  /**
+   * Listens; a socket that a dead process left is replaced.
+   * @throws when a living process listens there.
+   */
+  async start(): Promise<void> {
+    const { socketPath } = this.#options;
+    await mkdir(dirname(socketPath), { recursive: true });
+    await removeStaleSocket(socketPath);
+    await this.#events.start();
+    const server = this.#createServer();
+    this.#server = server;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(socketPath, resolve);
+      });
+      await chmod(socketPath, SOCKET_MODE);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.#log.info({ socket: socketPath }, 'Engine API is listening');
+  }
+
+  /** Closes every connection, also those in use; the socket goes with the server. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    await this.#events.stop();
+    if (server !== undefined) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      this.#proxy.closeTunnels();
+      server.closeAllConnections();
+      await closed;
+    }
+    this.#agent.destroy();
+  }
+
+  #createServer(): Server {
+    const server = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false,
+      // Uploads, logs and idle clients last as long as they last: Docker's engine sets no limits either.
+      requestTimeout: 0,
+      headersTimeout: 0,
+      keepAliveTimeout: 0,
+      shouldUpgradeCallback: (req) => this.#dispatch.isEngines(req),
+    });
+    server.on('request', (req, res) => void this.#dispatch.handle(req, res));
+    server.on('upgrade', (req, socket, head) => this.#proxy.tunnel(req, socket, head));
+    return server;
+  }
+}
+
+function allRoutes(modules: RouteModules): Route[] {
+  return [
+    swarmRoutes,
+    nodeRoutes,
+    serviceRoutes,
+    taskRoutes,
+    secretRoutes,
+    configRoutes,
+    networkRoutes,
+    networkChangeRoutes,
+    networkPruneRoutes,
+    containerRoutes,
+    infoRoutes,
+    pingRoutes,
+    eventRoutes,
+  ].flatMap((routes) => routes(modules));
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error(`${path} exists and is not a socket`);
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => resolve(true));
+    probe.once('error', () => resolve(false));
+    probe.once('close', () => resolve(false));
+    probe.once('connect', () => probe.destroy());
+  });
+  if (isAlive) throw new Error(`${path} is in use by another process`);
+  await rm(path, { force: true });
+}

@@ -1,0 +1,40 @@
+import type { ControlOperation } from '../controlapi/control-api.ts';
+
+/** Every operation of ControlApi; it does not compile when one is missing. */
+const OPERATIONS: Readonly<Record<ControlOperation, true>> = {
+  getCluster: true,
+  updateCluster: true,
+  getUnlockKey: true,
+  getJoinTokens: true,
+  listNodes: true,
+  getNode: true,
+  updateNode: true,
+  removeNode: true,
+  listServices: true,
+  getService: true,
+  createService: true,
+  updateService: true,
+  removeService: true,
+  listTasks: true,
+  getTask: true,
+  listNetworks: true,
+  getNetwork: true,
+  createNetwork: true,
+  removeNetwork: true,
+  listSecrets: true,
+  getSecret: true,
+  createSecret: true,
+  updateSecret: true,
+  removeSecret: true,
+  listConfigs: true,
+  getConfig: true,
+  createConfig: true,
+  updateConfig: true,
+  removeConfig: true,
+};
+
+export const CONTROL_OPERATIONS = Object.keys(OPERATIONS) as readonly ControlOperation[];
+
+export function isControlOperation(name: string): name is ControlOperation {
+  return Object.hasOwn(OPERATIONS, name);
+}

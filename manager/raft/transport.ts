@@ -1,0 +1,28 @@
+import type { RaftId, SnapshotMeta } from './core/entry.ts';
+import type { Message } from './core/message.ts';
+
+/** What members say to each other. Messages may be lost, repeated, delayed and reordered; a snapshot arrives whole or not at all. */
+export interface RaftTransport {
+  /** Never blocks: a full queue drops its oldest messages, as a bad line would. Unknown members are dropped. */
+  send(messages: readonly Message[]): void;
+  /** Streams the state beside its `snapshot` message. @throws when it did not arrive. */
+  sendSnapshot(message: Message & { type: 'snapshot' }, chunks: Iterable<Uint8Array>): Promise<void>;
+  /** The members and how to reach them, as last applied. */
+  setMembers(members: ReadonlyMap<RaftId, string>): void;
+}
+
+/** What a transport delivers to. */
+export interface RaftReceiver {
+  receive(message: Message): void;
+  receiveSnapshot(message: Message & { type: 'snapshot' }, chunks: readonly Uint8Array[]): void;
+  /** A member could not be reached just now. */
+  unreachable(id: RaftId): void;
+}
+
+/** For a cluster of one. */
+export const noTransport: RaftTransport = {
+  send: () => undefined,
+  sendSnapshot: (message: { meta: SnapshotMeta }) =>
+    Promise.reject(new Error(`nobody to send snapshot ${message.meta.index} to`)),
+  setMembers: () => undefined,
+};

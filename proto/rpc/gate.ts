@@ -1,0 +1,140 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { NodeRole } from '../objects/node.ts';
+import { messageOf, WaggleError } from '../runtime/errors.ts';
+import type { Log } from '../runtime/log.ts';
+import { type Caller, callerOf } from './caller.ts';
+import { toServiceError } from './status.ts';
+
+/** What the gate must know of the swarm, at the time of each call. */
+export interface Membership {
+  /** Undefined while this node has no state of a swarm: then nobody is let in. */
+  clusterId(): string | undefined;
+  /** True while the certificate of a node that was removed from the swarm is to be refused. */
+  isRemoved(nodeId: string): boolean;
+}
+
+/** Answers of a streaming call. */
+export interface ResponseStream<Response> {
+  /** Resolves when the peer takes more. @throws WaggleError aborted when it is gone. */
+  write(message: Response): Promise<void>;
+  /** Aborts when the peer is gone or has given up. */
+  signal: AbortSignal;
+}
+
+export const MANAGERS: readonly NodeRole[] = ['manager'];
+export const ALL_NODES: readonly NodeRole[] = ['worker', 'manager'];
+
+const PERMISSION_DENIED = 'Permission denied';
+
+/**
+ * Every handler of port 2377 goes through here. Deny by default: a call needs a certificate of this very swarm, of a
+ * node that was not removed, in a role that the method names. Errors go back with their code and message.
+ */
+export class RpcGate {
+  readonly #membership: Membership;
+  readonly #log: Log;
+
+  constructor(modules: { membership: Membership; log: Log }) {
+    this.#membership = modules.membership;
+    this.#log = modules.log;
+  }
+
+  unary<Request, Response>(
+    roles: readonly NodeRole[],
+    handler: (request: Request, caller: Caller) => Promise<Response> | Response,
+  ): grpc.handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      void this.#answer(call, callback, () =>
+        handler(call.request, this.#admit(callerOf(call.getAuthContext()), roles)),
+      );
+    };
+  }
+
+  /** For the bootstrap services: without a certificate `caller` is undefined; a bad one is refused all the same. */
+  open<Request, Response>(
+    handler: (request: Request, caller: Caller | undefined) => Promise<Response> | Response,
+  ): grpc.handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      void this.#answer(call, callback, () => {
+        const context = call.getAuthContext();
+        const anonymous = context.sslPeerCertificate === undefined;
+        return handler(call.request, anonymous ? undefined : this.#admit(callerOf(context), ALL_NODES));
+      });
+    };
+  }
+
+  /** The stream ends when `handler` does; the same checks as for unary calls come first. */
+  stream<Request, Response>(
+    roles: readonly NodeRole[],
+    handler: (request: Request, caller: Caller, stream: ResponseStream<Response>) => Promise<void>,
+  ): grpc.handleServerStreamingCall<Request, Response> {
+    return (call) => {
+      const abort = new AbortController();
+      const gone = (): void => abort.abort(new WaggleError('aborted', 'the peer is gone'));
+      call.on('cancelled', gone);
+      call.on('error', gone);
+      const serve = async (): Promise<void> => {
+        const caller = this.#admit(callerOf(call.getAuthContext()), roles);
+        const write = (message: Response): Promise<void> => writeTo(call, message, abort.signal);
+        await handler(call.request, caller, { write, signal: abort.signal });
+      };
+      serve().then(
+        () => call.end(),
+        (error: unknown) => {
+          this.#log.debug({ method: call.getPath(), peer: call.getPeer(), error: messageOf(error) }, 'stream ended');
+          // Not destroy(): grpc-js sends the status from its own listener for this event.
+          if (!abort.signal.aborted) call.emit('error', toServiceError(error));
+        },
+      );
+    };
+  }
+
+  async #answer<Request, Response>(
+    call: grpc.ServerUnaryCall<Request, Response>,
+    callback: grpc.sendUnaryData<Response>,
+    serve: () => Promise<Response> | Response,
+  ): Promise<void> {
+    let response: Response;
+    try {
+      response = await serve();
+    } catch (error) {
+      this.#log.debug({ method: call.getPath(), peer: call.getPeer(), error: messageOf(error) }, 'call refused');
+      callback(toServiceError(error));
+      return;
+    }
+    callback(null, response);
+  }
+
+  #admit(caller: Caller | undefined, roles: readonly NodeRole[]): Caller {
+    if (caller === undefined) throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: no certificate`);
+    const clusterId = this.#membership.clusterId();
+    if (clusterId === undefined) throw new WaggleError('unavailable', 'this manager has no state of the swarm yet');
+    if (caller.clusterId !== clusterId) {
+      throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: certificate of another swarm`);
+    }
+    if (this.#membership.isRemoved(caller.nodeId)) {
+      throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: node ${caller.nodeId} was removed`);
+    }
+    if (!roles.includes(caller.role)) {
+      throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: not for a ${caller.role}`);
+    }
+    return caller;
+  }
+}
+
+function writeTo<Response>(
+  call: grpc.ServerWritableStream<unknown, Response>,
+  message: Response,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) return onAbort();
+    if (call.write(message)) return resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
+    call.once('drain', () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,119 @@
+import * as grpc from '@grpc/grpc-js';
+import type { AddressInfo, Socket } from 'node:net';
+import * as tls from 'node:tls';
+import { messageOf, WaggleError } from '../runtime/errors.ts';
+import type { Startable } from '../runtime/lifecycle.ts';
+import type { Log } from '../runtime/log.ts';
+import { TRANSPORT_OPTIONS, type TlsSource } from './credentials.ts';
+
+const HANDSHAKE_TIMEOUT_MS = 5000;
+/** Anyone can open these; a node that joins holds one for a second. */
+const MAX_ANONYMOUS_CONNECTIONS = 256;
+
+export interface ManagerServerOptions {
+  host: string;
+  /** 0: the system chooses; see `port`. */
+  port: number;
+}
+
+/**
+ * Port 2377. Connections that show a verified certificate of this swarm reach the gRPC server `authenticated`, all
+ * others only `bootstrap`, so that a service that is not added to `bootstrap` cannot be reached without a certificate
+ * whatever its handlers forget to check. A renewed certificate is used for new connections; open ones go on.
+ * Services are added before `start`.
+ */
+export class ManagerServer implements Startable {
+  readonly authenticated = new grpc.Server(TRANSPORT_OPTIONS);
+  readonly bootstrap = new grpc.Server(TRANSPORT_OPTIONS);
+  readonly #options: ManagerServerOptions;
+  readonly #source: TlsSource;
+  readonly #log: Log;
+  readonly #sockets = new Set<Socket>();
+  #anonymous = 0;
+  #listener: tls.Server | undefined;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: ManagerServerOptions, modules: { source: TlsSource; log: Log }) {
+    this.#options = options;
+    this.#source = modules.source;
+    this.#log = modules.log;
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    const address = this.#listener?.address();
+    return typeof address === 'object' && address !== null ? (address as AddressInfo).port : this.#options.port;
+  }
+
+  /** @throws WaggleError unavailable when the address cannot be listened on. */
+  async start(): Promise<void> {
+    const insecure = grpc.ServerCredentials.createInsecure();
+    const authenticated = this.authenticated.createConnectionInjector(insecure);
+    const bootstrap = this.bootstrap.createConnectionInjector(insecure);
+    const listener = tls.createServer(
+      { ...this.#context(), requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
+      (socket) => {
+        if (socket.authorized) authenticated.injectConnection(socket);
+        else if (this.#admitAnonymous(socket)) bootstrap.injectConnection(socket);
+      },
+    );
+    listener.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    listener.on('tlsClientError', (error: Error, socket: tls.TLSSocket) => {
+      this.#log.debug({ peer: socket.remoteAddress, error: error.message }, 'TLS handshake failed');
+    });
+    await listen(listener, this.#options);
+    this.#listener = listener;
+    this.#unsubscribe = this.#source.onChange(() => this.#swap(listener));
+  }
+
+  /** Ends every connection. */
+  async stop(): Promise<void> {
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    this.#listener = undefined;
+    this.#unsubscribe?.();
+    const closed = new Promise<void>((resolve) => {
+      listener.close(() => resolve());
+    });
+    this.authenticated.forceShutdown();
+    this.bootstrap.forceShutdown();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #context(): tls.TlsOptions {
+    const { certificate, key, root } = this.#source.tls();
+    return { cert: certificate, key, ca: root, minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] };
+  }
+
+  #swap(listener: tls.Server): void {
+    try {
+      listener.setSecureContext(this.#context());
+    } catch (error) {
+      this.#log.error({ error: messageOf(error) }, 'renewed certificate cannot be served, restart this manager');
+    }
+  }
+
+  #admitAnonymous(socket: tls.TLSSocket): boolean {
+    if (this.#anonymous >= MAX_ANONYMOUS_CONNECTIONS) {
+      socket.destroy();
+      return false;
+    }
+    this.#anonymous++;
+    socket.once('close', () => this.#anonymous--);
+    return true;
+  }
+}
+
+function listen(listener: tls.Server, options: ManagerServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once('error', (error) => {
+      const where = `${options.host}:${options.port}`;
+      reject(new WaggleError('unavailable', `cannot listen on ${where}: ${error.message}`, { cause: error }));
+    });
+    listener.listen(options.port, options.host, resolve);
+  });
+}

@@ -1,0 +1,42 @@
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { type ErrorCode, messageOf, WaggleError } from '../runtime/errors.ts';
+
+const STATUS_OF: Readonly<Record<ErrorCode, status>> = {
+  'invalid-argument': status.INVALID_ARGUMENT,
+  'failed-precondition': status.FAILED_PRECONDITION,
+  'out-of-range': status.OUT_OF_RANGE,
+  'not-found': status.NOT_FOUND,
+  'already-exists': status.ALREADY_EXISTS,
+  'permission-denied': status.PERMISSION_DENIED,
+  unauthenticated: status.UNAUTHENTICATED,
+  unimplemented: status.UNIMPLEMENTED,
+  unavailable: status.UNAVAILABLE,
+  'deadline-exceeded': status.DEADLINE_EXCEEDED,
+  'resource-exhausted': status.RESOURCE_EXHAUSTED,
+  aborted: status.ABORTED,
+  internal: status.INTERNAL,
+  unknown: status.UNKNOWN,
+};
+
+const CODE_OF: ReadonlyMap<status, ErrorCode> = new Map(
+  Object.entries(STATUS_OF).map(([code, number]) => [number, code as ErrorCode]),
+);
+
+/** What a handler answers when it threw. The message is kept word for word; what is no WaggleError is `unknown`. */
+export function toServiceError(thrown: unknown): ServiceError {
+  const code = thrown instanceof WaggleError ? thrown.code : 'unknown';
+  const details = messageOf(thrown);
+  return Object.assign(new Error(details), { code: STATUS_OF[code], details, metadata: new Metadata() });
+}
+
+/** What a call failed with, as the error that the other side threw. A cancelled call is `aborted`. */
+export function fromServiceError(thrown: unknown): WaggleError {
+  if (thrown instanceof WaggleError) return thrown;
+  if (!isServiceError(thrown)) return new WaggleError('unknown', messageOf(thrown), { cause: thrown });
+  const code = thrown.code === status.CANCELLED ? 'aborted' : (CODE_OF.get(thrown.code) ?? 'unknown');
+  return new WaggleError(code, thrown.details, { cause: thrown });
+}
+
+function isServiceError(thrown: unknown): thrown is ServiceError {
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'number' && 'details' in thrown;
+}

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import { messageOf, WaggleError } from '../../../../proto/runtime/errors.ts';
+import type { AllocateRequest } from '../../../../manager/resourceapi/attachment-allocator.ts';
+import { AllocatorBench, newNetwork, newTask } from '../allocator/fixture.ts';
+
+const TINY = { IPAMOptions: { Configs: [{ Subnet: '10.50.0.0/29' }] } };
+
+async function startedBench(): Promise<AllocatorBench> {
+  const bench = new AllocatorBench();
+  await bench.start();
+  await bench.store.update((tx) => {
+    tx.create('networks', newNetwork('net1', TINY));
+    tx.create('networks', newNetwork('closed', { Attachable: false }));
+    tx.create('tasks', newTask('t1', { Spec: { Networks: [{ Target: 'net1' }] } }));
+  });
+  await bench.settle();
+  return bench;
+}
+
+function request(reference: string, fields: Partial<AllocateRequest> = {}): AllocateRequest {
+  return { nodeId: 'n1', networkId: 'net1', reference, ...fields };
+}
+
+function leases(bench: AllocatorBench): string[] {
+  return bench.store.view((tx) => [...tx.all('attachments')].map(({ Address }) => Address)).sort();
+}
+
+describe('AttachmentAllocator', () => {
+  test('gives addresses beside those of tasks, the same for the same reference', async () => {
+    const bench = await startedBench();
+    const twice = [bench.attachments.allocate(request('a')), bench.attachments.allocate(request('a'))];
+    expect(await Promise.all(twice)).toEqual(['10.50.0.3/29', '10.50.0.3/29']);
+    expect(await bench.attachments.allocate(request('a', { address: '10.50.0.6' }))).toBe('10.50.0.3/29');
+    expect(await bench.attachments.allocate(request('a', { nodeId: 'n2' }))).toBe('10.50.0.4/29');
+    expect(await bench.attachments.allocate(request('b', { address: '10.50.0.6/29' }))).toBe('10.50.0.6/29');
+    expect(leases(bench)).toEqual(['10.50.0.3/29', '10.50.0.4/29', '10.50.0.6/29']);
+    await bench.allocator.stop();
+  });
+
+  test.for([
+    { id: 'unknown network', fields: { networkId: 'nope' }, code: 'not-found', text: 'network nope not found' },
+    {
+      id: 'not attachable',
+      fields: { networkId: 'closed' },
+      code: 'permission-denied',
+      text: 'network closed not manually attachable',
+    },
+    { id: 'held by a task', fields: { address: '10.50.0.2' }, code: 'already-exists', text: 'Address already in use' },
+    { id: 'the gateway', fields: { address: '10.50.0.1' }, code: 'already-exists', text: 'Address already in use' },
+    {
+      id: 'of another network',
+      fields: { address: '10.51.0.2' },
+      code: 'out-of-range',
+      text: 'Requested address is out of range',
+    },
+    { id: 'no address', fields: { address: 'x' }, code: 'invalid-argument', text: 'invalid IPv4 address: x' },
+  ])('refuses: $id', async ({ fields, code, text }) => {
+    const bench = await startedBench();
+    const error: unknown = await bench.attachments.allocate(request('r', fields)).catch((thrown: unknown) => thrown);
+    expect([error instanceof WaggleError && error.code, messageOf(error)]).toEqual([code, text]);
+    expect(leases(bench)).toEqual([]);
+    expect(bench.allocator.addresses.freeCount('net1')).toBe(4);
+    await bench.allocator.stop();
+  });
+
+  test('none left; a released one can be had again at once', async () => {
+    const bench = await startedBench();
+    for (const reference of ['a', 'b', 'c', 'd']) await bench.attachments.allocate(request(reference));
+    await expect(bench.attachments.allocate(request('e'))).rejects.toThrow('could not find an available IP');
+    await bench.attachments.release({ nodeId: 'n2', networkId: 'net1', address: '10.50.0.4' });
+    expect(leases(bench)).toHaveLength(4);
+    await bench.attachments.release({ nodeId: 'n1', networkId: 'net1', address: '10.50.0.4' });
+    expect(await bench.attachments.allocate(request('f', { address: '10.50.0.4' }))).toBe('10.50.0.4/29');
+    await bench.allocator.stop();
+  });
+
+  test('a refused write leaves nothing behind after a minute; a retry before that gets the same address', async () => {
+    const bench = await startedBench();
+    const { addresses } = bench.allocator;
+    bench.proposer.mode = 'refused';
+    await expect(bench.attachments.allocate(request('a'))).rejects.toThrow('no leader');
+    expect(addresses.freeCount('net1')).toBe(3);
+    bench.proposer.mode = 'ok';
+    expect(await bench.attachments.allocate(request('a'))).toBe('10.50.0.3/29');
+    bench.proposer.mode = 'refused';
+    await expect(bench.attachments.allocate(request('b'))).rejects.toThrow('no leader');
+    bench.proposer.mode = 'ok';
+    await bench.settle(61_000);
+    await bench.attachments.report({ nodeId: 'n2', held: [] });
+    expect(addresses.freeCount('net1')).toBe(3);
+    await bench.allocator.stop();
+  });
+
+  test('a late commit and a retry are one lease', async () => {
+    const bench = await startedBench();
+    bench.proposer.mode = 'late';
+    await expect(bench.attachments.allocate(request('a'))).rejects.toThrow('no leader');
+    await expect(bench.attachments.allocate(request('a', { address: '10.50.0.6' }))).rejects.toThrow('no leader');
+    bench.proposer.mode = 'ok';
+    bench.proposer.flush();
+    expect(await bench.attachments.allocate(request('a'))).toBe('10.50.0.3/29');
+    expect(leases(bench)).toEqual(['10.50.0.3/29']);
+    expect(bench.allocator.addresses.freeCount('net1')).toBe(3);
+    await bench.allocator.stop();
+  });
+
+  test('report removes what the node does not use, except what is young or of others', async () => {
+    const bench = await startedBench();
+    await bench.attachments.allocate(request('a'));
+    await bench.attachments.allocate(request('b'));
+    await bench.attachments.allocate(request('c', { nodeId: 'n2' }));
+    const held = [{ networkId: 'net1', address: '10.50.0.3' }];
+    await bench.attachments.report({ nodeId: 'n1', held });
+    expect(leases(bench)).toHaveLength(3);
+    await bench.settle(61_000);
+    await bench.attachments.allocate(request('d'));
+    await bench.attachments.report({ nodeId: 'n1', held });
+    expect(leases(bench)).toEqual(['10.50.0.3/29', '10.50.0.5/29', '10.50.0.6/29']);
+    await bench.allocator.stop();
+  });
+
+  test('a waiting task gets the address of a released lease', async () => {
+    const bench = await startedBench();
+    for (const reference of ['a', 'b', 'c', 'd']) await bench.attachments.allocate(request(reference));
+    await bench.store.update((tx) => tx.create('tasks', newTask('t2', { Spec: { Networks: [{ Target: 'net1' }] } })));
+    await bench.settle();
+    expect(bench.task('t2').Status.State).toBe('new');
+    await bench.attachments.release({ nodeId: 'n1', networkId: 'net1', address: '10.50.0.5' });
+    await bench.settle();
+    expect(bench.addressOf('t2')).toBe('10.50.0.5');
+    await bench.allocator.stop();
+  });
+});

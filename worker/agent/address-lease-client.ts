@@ -1,0 +1,170 @@
+import path from 'node:path';
+import type { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
+import { callUnary } from '../../proto/rpc/unary.ts';
+import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
+import { type Clock, sleep } from '../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+import type { AddressLeases } from '../network/assigned-network.ts';
+import { FileTable } from '../storage/file-table.ts';
+
+const RPC_TIMEOUT_MS = 5000;
+/** How long an allocation waits for a manager, as during a change of the leader. */
+const SESSION_WAIT_MS = 3000;
+const RETRY: BackoffOptions = { minMs: 200, maxMs: 8000, factor: 2, jitter: 0.3 };
+
+export interface HeldAddress {
+  networkId: string;
+  /** Without prefix length. */
+  address: string;
+}
+
+type Connection = Pick<ManagerConnection, 'resources'>;
+
+/**
+ * AddressLeases over the manager's ResourceAllocator. One call at a time, so that the release of an address can never
+ * overtake, or be overtaken by, its next allocation.
+ */
+export class AddressLeaseClient implements AddressLeases, Startable {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #table: FileTable<HeldAddress>;
+  /** Not known to the manager yet, by `network/address`. */
+  readonly #releases = new Map<string, HeldAddress>();
+  readonly #abort = new AbortController();
+  readonly #waiting = new Set<() => void>();
+  #connection: Connection | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #releasing: Promise<void> | undefined;
+
+  constructor(options: { dataDir: string }, modules: { clock: Clock; random: Random; log: Log }) {
+    this.#table = new FileTable(path.join(options.dataDir, 'agent', 'releases'));
+    this.#clock = modules.clock;
+    this.#random = modules.random;
+    this.#log = modules.log;
+  }
+
+  async start(): Promise<void> {
+    for (const [key, held] of await this.#table.open()) this.#releases.set(key, held);
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new WaggleError('unavailable', 'the agent stops'));
+    this.attach(undefined);
+    for (const wake of this.#waiting) wake();
+    await this.#releasing;
+    await this.#turn.catch(() => undefined);
+  }
+
+  /** The connection of the present session, if there is one. */
+  attach(connection: Connection | undefined): void {
+    this.#connection = connection;
+    if (connection === undefined) return;
+    for (const wake of this.#waiting) wake();
+    this.#releaseAll();
+  }
+
+  async allocate(networkId: string, address: string | undefined, reference: string): Promise<string> {
+    await this.#connected();
+    return this.#inTurn(async () => {
+      const { resources } = this.#manager();
+      const request = { networkId, address: address ?? '', reference };
+      const answer = await callUnary(resources, resources.allocateAddress, request, this.#options());
+      // It is wanted again: a release that has not been sent yet must not be.
+      const key = keyOf(networkId, answer.address.split('/')[0] ?? '');
+      if (this.#releases.delete(key)) await this.#table.delete(key);
+      return answer.address;
+    });
+  }
+
+  release(networkId: string, address: string): void {
+    const key = keyOf(networkId, address);
+    const held = { networkId, address };
+    this.#releases.set(key, held);
+    // Without the file the release is lost only if the daemon dies before a manager has heard of it.
+    this.#table.put(key, held).catch((error: unknown) => {
+      this.#log.warn({ networkId, address, error: messageOf(error) }, 'release of an address is not on disk');
+    });
+    this.#releaseAll();
+  }
+
+  /** Tells the manager every address in use; other leases of this node are released. @throws WaggleError. */
+  report(held: readonly HeldAddress[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const { resources } = this.#manager();
+      await callUnary(resources, resources.reportAddresses, { held: [...held] }, this.#options());
+    });
+  }
+
+  destroy(): Promise<void> {
+    return this.#table.destroy();
+  }
+
+  #releaseAll(): void {
+    if (this.#abort.signal.aborted) return;
+    this.#releasing ??= this.#drain().finally(() => {
+      this.#releasing = undefined;
+      if (this.#releases.size > 0 && this.#connection !== undefined) this.#releaseAll();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    for (let failures = 0; this.#releases.size > 0 && this.#connection !== undefined; ) {
+      const [key] = this.#releases.keys();
+      if (key === undefined || this.#abort.signal.aborted) return;
+      try {
+        await this.#inTurn(() => this.#sendRelease(key));
+        failures = 0;
+      } catch (error) {
+        failures++;
+        this.#log.debug(
+          { error: messageOf(error), failures, releases: this.#releases.size },
+          'address not released yet',
+        );
+        const delay = backoffDelayMs(RETRY, failures, this.#random());
+        await sleep(this.#clock, delay, this.#abort.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #sendRelease(key: string): Promise<void> {
+    const held = this.#releases.get(key);
+    if (held === undefined) return;
+    const { resources } = this.#manager();
+    await callUnary(resources, resources.releaseAddress, held, this.#options());
+    if (this.#releases.get(key) === held) this.#releases.delete(key);
+    await this.#table.delete(key);
+  }
+
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #connected(): Promise<void> {
+    if (this.#connection !== undefined || this.#abort.signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(SESSION_WAIT_MS, resolve);
+    this.#waiting.add(resolve);
+    await promise;
+    this.#waiting.delete(resolve);
+    cancel();
+  }
+
+  #manager(): Connection {
+    if (this.#connection !== undefined) return this.#connection;
+    throw new WaggleError('unavailable', 'no manager can be reached to ask for an address');
+  }
+
+  #options(): { clock: Clock; timeoutMs: number; signal: AbortSignal } {
+    return { clock: this.#clock, timeoutMs: RPC_TIMEOUT_MS, signal: this.#abort.signal };
+  }
+}
+
+function keyOf(networkId: string, address: string): string {
+  return `${networkId}/${address}`;
+}

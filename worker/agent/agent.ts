@@ -1,0 +1,234 @@
+import path from 'node:path';
+import type { NodeDescription } from '../../proto/objects/node.ts';
+import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
+import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
+import { type Clock, sleep } from '../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+import type { Executor } from '../exec/controller.ts';
+import type { Identity } from '../identity/identity.ts';
+import { FileTable } from '../storage/file-table.ts';
+import { AddressLeaseClient } from './address-lease-client.ts';
+import { AgentSession } from './agent-session.ts';
+import { ManagerList } from './manager-list.ts';
+import { StatusReporter } from './status-reporter.ts';
+import type { SwarmFacts } from './swarm-facts.ts';
+import { TaskDb } from './task-db.ts';
+import { TaskManager } from './task-manager.ts';
+
+/** As swarmkit agent/agent.go. */
+const SESSION_BACKOFF: BackoffOptions = { minMs: 100, maxMs: 8000, factor: 2, jitter: 0.3 };
+const FACTS_ROW = 'facts';
+/** Longest stop grace that leaving waits for; containers still there then are an error. */
+const LEAVE_TIMEOUT_MS = 120_000;
+
+export interface AgentOptions {
+  dataDir: string;
+  /** Managers to begin with, host:port. */
+  managers: readonly string[];
+  /** What other hosts call this node, without a port. */
+  advertiseAddress: string;
+  /** Its VTEP. */
+  dataPathAddress: string;
+  /** host:port. */
+  gossipAddress: string;
+}
+
+export interface AgentModules {
+  identity: Identity;
+  executor: Executor;
+  /** Asked for each session. */
+  describe: () => Promise<NodeDescription>;
+  /** The manager gives this node another role than its certificate has: it must be renewed. */
+  renew: () => void;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/** Whether a manager knows this node right now, and if not, why. */
+export type Connectivity = { connected: true } | { connected: false; error: string };
+
+/**
+ * The worker's side of the dispatcher: keeps a session with a manager, does what it is assigned, reports what became
+ * of it. Without a manager everything goes on as last told, after a restart too.
+ */
+export class Agent implements Startable {
+  readonly tasks: TaskManager;
+  readonly leases: AddressLeaseClient;
+  readonly #options: AgentOptions;
+  readonly #modules: AgentModules;
+  readonly #reporter: StatusReporter;
+  readonly #managers: ManagerList;
+  readonly #db: TaskDb;
+  readonly #factsTable: FileTable<SwarmFacts>;
+  readonly #listeners = new Set<(facts: SwarmFacts) => void>();
+  readonly #abort = new AbortController();
+  #facts: SwarmFacts | undefined;
+  #description: NodeDescription | undefined;
+  #connectivity: Connectivity = { connected: false, error: 'no manager has been reached yet' };
+  #running: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: AgentOptions, modules: AgentModules) {
+    this.#options = options;
+    this.#modules = modules;
+    this.#db = new TaskDb(options);
+    this.#reporter = new StatusReporter(modules);
+    this.tasks = new TaskManager({ ...modules, db: this.#db, reporter: this.#reporter });
+    this.leases = new AddressLeaseClient(options, modules);
+    this.#managers = new ManagerList({ ...options, seeds: options.managers }, modules);
+    this.#factsTable = new FileTable(path.join(options.dataDir, 'agent', 'facts'));
+  }
+
+  /** Last facts from a manager, of an earlier life too; undefined before the very first session. */
+  get facts(): SwarmFacts | undefined {
+    return this.#facts;
+  }
+
+  get connectivity(): Connectivity {
+    return this.#connectivity;
+  }
+
+  /** Best first, host:port. */
+  get managers(): readonly string[] {
+    return this.#managers.addresses;
+  }
+
+  /** Calls at once with the present facts, if any, and with every later ones. @returns the unsubscribe. */
+  onFacts(listener: (facts: SwarmFacts) => void): () => void {
+    this.#listeners.add(listener);
+    if (this.#facts !== undefined) listener(this.#facts);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes up what runs already; does not wait for a manager. */
+  async start(): Promise<void> {
+    if (this.#running !== undefined) return;
+    await this.#managers.load();
+    const facts = (await this.#factsTable.open()).get(FACTS_ROW);
+    if (facts !== undefined) this.#announce(facts);
+    await this.leases.start();
+    await this.tasks.start();
+    this.#running = this.#keepSession();
+  }
+
+  /** Containers go on running. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#end();
+    return this.#stopped;
+  }
+
+  /**
+   * Ends all tasks, removes their containers and every record, then stops. @throws WaggleError deadline-exceeded when
+   * containers are still there after two minutes; it can be called again.
+   */
+  async leave(): Promise<void> {
+    this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
+    await this.#running;
+    const late = new AbortController();
+    const cancel = this.#modules.clock.after(LEAVE_TIMEOUT_MS, () =>
+      late.abort(new WaggleError('deadline-exceeded', 'containers of the swarm could not be removed in time')),
+    );
+    try {
+      await this.tasks.leave(late.signal);
+    } finally {
+      cancel();
+    }
+    await this.stop();
+    await Promise.all([this.leases.destroy(), this.#managers.destroy(), this.#factsTable.destroy()]);
+  }
+
+  async #end(): Promise<void> {
+    this.#abort.abort(new WaggleError('aborted', 'the agent stops'));
+    await this.#running;
+    await this.leases.stop();
+    await this.tasks.stop();
+  }
+
+  async #keepSession(): Promise<void> {
+    const { clock, random, log } = this.#modules;
+    const { signal } = this.#abort;
+    for (let failures = 0; !signal.aborted; ) {
+      const [address] = this.#managers.addresses;
+      let established = false;
+      try {
+        if (address === undefined) throw new WaggleError('unavailable', 'no manager is known');
+        await this.#oneSession(address, () => {
+          established = true;
+        });
+      } catch (error) {
+        if (signal.aborted) break;
+        failures = established ? 1 : failures + 1;
+        this.#connectivity = { connected: false, error: messageOf(error) };
+        if (address !== undefined) this.#managers.failed(address);
+        const fields = { manager: address, error: messageOf(error), failures };
+        if (established) log.info(fields, 'session with manager lost');
+        else log.debug(fields, 'no session with manager');
+        // A round over all managers is one failure.
+        const rounds = Math.ceil(failures / Math.max(1, this.#managers.addresses.length));
+        await sleep(clock, backoffDelayMs(SESSION_BACKOFF, rounds, random()), signal).catch(() => undefined);
+      }
+    }
+    this.#connectivity = { connected: false, error: 'the agent has stopped' };
+  }
+
+  async #oneSession(address: string, established: () => void): Promise<void> {
+    const { identity, clock, log } = this.#modules;
+    const { advertiseAddress, dataPathAddress, gossipAddress } = this.#options;
+    const description = await this.#describe();
+    const connection = new ManagerConnection(address, identity.tls());
+    const session = new AgentSession(
+      { description, advertiseAddress, dataPathAddress, gossipAddress },
+      {
+        connection,
+        tasks: this.tasks,
+        reporter: this.#reporter,
+        onFacts: (facts) => {
+          established();
+          this.#connectivity = { connected: true };
+          this.leases.attach(connection);
+          this.#learn(facts);
+        },
+        clock,
+        log,
+      },
+    );
+    try {
+      await session.run(this.#abort.signal);
+    } finally {
+      this.leases.attach(undefined);
+      connection.close();
+    }
+  }
+
+  /** An engine that is away for a moment must not cost the node its session. */
+  async #describe(): Promise<NodeDescription> {
+    try {
+      this.#description = await this.#modules.describe();
+    } catch (error) {
+      if (this.#description === undefined) throw error;
+      this.#modules.log.warn({ error: messageOf(error) }, 'engine does not describe itself, former description is used');
+    }
+    return this.#description;
+  }
+
+  #learn(facts: SwarmFacts): void {
+    void this.#managers.set(facts.managers.map((manager) => manager.address));
+    this.#factsTable.put(FACTS_ROW, facts).catch((error: unknown) => {
+      this.#modules.log.warn(
+        { error: messageOf(error) },
+        'facts of the swarm not on disk, tried again with the next ones',
+      );
+    });
+    this.#announce(facts);
+    if (facts.node.Spec.Role !== this.#modules.identity.role) this.#modules.renew();
+  }
+
+  #announce(facts: SwarmFacts): void {
+    this.#facts = facts;
+    for (const listener of this.#listeners) listener(facts);
+  }
+}

@@ -1,0 +1,239 @@
+import type Docker from 'dockerode';
+import type { Clock } from '../../proto/runtime/clock.ts';
+import { messageOf } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+import { AliasCache } from './alias-cache.ts';
+import { isNotFound } from './engine-error.ts';
+import type { Engine } from './engine.ts';
+import type { EngineEvent, EngineEvents } from './events.ts';
+import { type ContainerEndpoint, endpointsOf, sameEndpoint } from './network-endpoints.ts';
+import type { NetworkMapping } from './network-plan.ts';
+import { ReconcileLoop, type ReconcileLoopOptions } from './reconcile-loop.ts';
+
+export interface ContainerNamesOptions extends ReconcileLoopOptions {
+  /** Longest wait for an inspect, which the engine holds back while a container is being started. */
+  inspectTimeoutMs: number;
+}
+
+export const DEFAULT_CONTAINER_NAMES_OPTIONS: ContainerNamesOptions = {
+  auditMs: 30_000,
+  backoff: { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 },
+  inspectTimeoutMs: 1_000,
+};
+
+export interface ContainerNamesModules {
+  engine: Engine;
+  events: EngineEvents;
+  /** The twins to look at (LocalNetworks.mappings). */
+  networks: () => readonly NetworkMapping[];
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/**
+ * Who is behind each endpoint on the twin networks of this node. Known before a container's first process runs:
+ * seen on 20.10.24, `GET /networks/ID` lists an endpoint with its container's name from within the driver's Join on
+ * (keyed `ep-…`; by the container's ID once `network connect` was sent, still before the start), and the list of
+ * containers needs no lock. Aliases are in no list; they come from an inspect at the container's creation, which the
+ * engine would hold back later, while it starts the container.
+ */
+export class ContainerNames implements Startable {
+  readonly #modules: ContainerNamesModules;
+  readonly #aliases: AliasCache;
+  readonly #loop: ReconcileLoop;
+  readonly #endpoints = new Map<string, ContainerEndpoint>();
+  readonly #dirty = new Set<string>();
+  readonly #listeners = new Set<(endpointIds: ReadonlySet<string>) => void>();
+  /** For each network the number of the look that it was last set by. */
+  readonly #looked = new Map<string, number>();
+  #turn = 0;
+  #everything = true;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: ContainerNamesOptions, modules: ContainerNamesModules) {
+    this.#modules = { ...modules, log: modules.log.child({ module: 'worker/docker' }) };
+    this.#aliases = new AliasCache({ inspectTimeoutMs: options.inspectTimeoutMs }, { engine: modules.engine });
+    this.#loop = new ReconcileLoop(options, { ...modules, pass: () => this.#pass() });
+  }
+
+  /** Does not wait for the engine. */
+  async start(): Promise<void> {
+    this.#unsubscribe = this.#modules.events.subscribe({
+      event: (event) => this.#onEvent(event),
+      resync: () => {
+        this.#aliases.forgetAll();
+        this.wake();
+      },
+    });
+    await this.#loop.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
+    await this.#loop.stop();
+  }
+
+  /** Looks at all networks again soon; to be called when the set of twins has changed. */
+  wake(): void {
+    this.#everything = true;
+    this.#loop.wake();
+  }
+
+  get(endpointId: string): ContainerEndpoint | undefined {
+    return this.#endpoints.get(endpointId);
+  }
+
+  all(): readonly ContainerEndpoint[] {
+    return [...this.#endpoints.values()];
+  }
+
+  /** Called with the endpoints that came, changed or went, after the change. @returns the unsubscribe. */
+  onChange(listener: (endpointIds: ReadonlySet<string>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Looks at one network now. Must not be awaited by a plugin's handler: while one is open the engine may answer
+   * nothing that needs the container. @throws WaggleError as Engine.call; a network that is gone is no error.
+   */
+  async refresh(localNetworkId: string): Promise<void> {
+    this.#dirty.delete(localNetworkId);
+    try {
+      if (!(await this.#look(localNetworkId, await this.#containers()))) this.#mark(localNetworkId);
+    } catch (error) {
+      this.#dirty.add(localNetworkId);
+      this.#loop.wake();
+      throw error;
+    }
+  }
+
+  #onEvent(event: EngineEvent): void {
+    if (event.type === 'network') return this.#onNetworkEvent(event);
+    switch (event.action) {
+      case 'create':
+        // The last moment at which the engine surely answers before the start.
+        this.#aliases.prefetch(event.id);
+        return;
+      case 'destroy':
+        this.#aliases.forget(event.id);
+        return;
+      case 'start':
+      case 'die':
+      case 'rename':
+        for (const endpoint of this.#endpoints.values()) {
+          if (endpoint.containerId === event.id) this.#mark(endpoint.networkLocalId);
+        }
+    }
+  }
+
+  #onNetworkEvent(event: EngineEvent): void {
+    const container = event.attributes.container;
+    if (container === undefined || !this.#isTwin(event.id)) return;
+    if (event.action === 'connect') this.#aliases.expire(container);
+    this.#mark(event.id);
+  }
+
+  #mark(localNetworkId: string): void {
+    this.#dirty.add(localNetworkId);
+    this.#loop.wake();
+  }
+
+  #isTwin(localNetworkId: string): boolean {
+    return this.#modules.networks().some((mapping) => mapping.localId === localNetworkId);
+  }
+
+  /** Looks at what is marked, or at everything when nothing is (the audit). Never throws. */
+  async #pass(): Promise<boolean> {
+    const twins = this.#modules.networks().map((mapping) => mapping.localId);
+    const marked = this.#everything || this.#dirty.size === 0 ? [...twins, ...this.#dirty] : [...this.#dirty];
+    this.#everything = false;
+    this.#dirty.clear();
+    this.#forgetNetworks(new Set(twins));
+    const networks = new Set(marked);
+    try {
+      const containers = networks.size === 0 ? [] : await this.#containers();
+      for (const id of [...networks]) if (await this.#look(id, containers)) networks.delete(id);
+      for (const id of networks) this.#dirty.add(id);
+      return networks.size === 0;
+    } catch (error) {
+      for (const id of networks) this.#dirty.add(id);
+      this.#modules.log.debug({ error: messageOf(error) }, 'container names not read');
+      return false;
+    }
+  }
+
+  async #containers(): Promise<Docker.ContainerInfo[]> {
+    return await this.#modules.engine.call((docker) => docker.listContainers({ all: true }));
+  }
+
+  /**
+   * Reads what needs no lock and tells it at once. Aliases that are not known are read beside it, since the engine may
+   * hold that back for as long as a start takes. @returns true when nothing was missing.
+   */
+  async #look(localNetworkId: string, containers: readonly Docker.ContainerInfo[]): Promise<boolean> {
+    const turn = ++this.#turn;
+    const network = await this.#inspectNetwork(localNetworkId);
+    // A later look has answered before this one.
+    if ((this.#looked.get(localNetworkId) ?? 0) > turn) return true;
+    this.#looked.set(localNetworkId, turn);
+    if (network === undefined) {
+      this.#replace(localNetworkId, []);
+      return true;
+    }
+    const endpoints = endpointsOf(network, containers, (id) => this.#aliases.get(id, network.Name));
+    this.#replace(localNetworkId, endpoints);
+    const missing = endpoints.filter((endpoint) => !this.#aliases.isFresh(endpoint.containerId));
+    for (const { containerId } of missing) this.#loadAliases(containerId, localNetworkId);
+    return missing.length === 0;
+  }
+
+  /** A failure needs nothing here: the network stays dirty until the aliases are known. */
+  #loadAliases(containerId: string, localNetworkId: string): void {
+    void this.#aliases.load(containerId).then((loaded) => {
+      if (loaded) this.#mark(localNetworkId);
+    });
+  }
+
+  async #inspectNetwork(id: string): Promise<Docker.NetworkInspectInfo | undefined> {
+    try {
+      return await this.#modules.engine.call(
+        (docker) => docker.getNetwork(id).inspect() as Promise<Docker.NetworkInspectInfo>,
+      );
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #forgetNetworks(twins: ReadonlySet<string>): void {
+    const gone = new Set(this.all().map((endpoint) => endpoint.networkLocalId));
+    for (const id of twins) gone.delete(id);
+    for (const id of gone) {
+      this.#looked.delete(id);
+      this.#replace(id, []);
+    }
+  }
+
+  /** Sets the endpoints of one network and tells about those that differ. */
+  #replace(localNetworkId: string, endpoints: readonly ContainerEndpoint[]): void {
+    const changed = new Set<string>();
+    const present = new Set(endpoints.map((endpoint) => endpoint.endpointId));
+    for (const endpoint of this.all()) {
+      if (endpoint.networkLocalId !== localNetworkId || present.has(endpoint.endpointId)) continue;
+      this.#endpoints.delete(endpoint.endpointId);
+      changed.add(endpoint.endpointId);
+    }
+    for (const endpoint of endpoints) {
+      const known = this.#endpoints.get(endpoint.endpointId);
+      if (known !== undefined && sameEndpoint(known, endpoint)) continue;
+      this.#endpoints.set(endpoint.endpointId, endpoint);
+      changed.add(endpoint.endpointId);
+    }
+    if (changed.size > 0) for (const listener of [...this.#listeners]) listener(changed);
+  }
+}

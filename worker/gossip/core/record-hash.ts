@@ -1,0 +1,32 @@
+import type { Change } from './message.ts';
+
+/**
+ * 32-bit FNV-1a over the content of a change (Fowler, Noll, Vo; RFC 9923). A checksum of a set is the sum of the
+ * hashes of its members modulo 2^32, so that it can be kept up to date change by change and has no order.
+ */
+export function recordHash(change: Change): number {
+  const it = change.endpoint;
+  const content = [change.networkId, change.endpointId, change.sequence];
+  if (it !== undefined) content.push(it.address, it.mac, it.vtep, it.vni, ...it.names, '', ...it.services);
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(content.join('\u0000'))) {
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+/** Bytes that a change takes in a packet, never less than it really takes. */
+export function changeSizeBytes(change: Change): number {
+  const perField = 3;
+  let size = 24 + textBytes(change.networkId) + textBytes(change.endpointId);
+  const it = change.endpoint;
+  if (it === undefined) return size;
+  size += 12 + it.address.length + it.mac.length + it.vtep.length;
+  for (const name of [...it.names, ...it.services]) size += perField + textBytes(name);
+  return size;
+}
+
+/** Most a UTF-16 code unit can take in UTF-8. */
+function textBytes(text: string): number {
+  return text.length * 3 > 90 ? new TextEncoder().encode(text).length : text.length * 3;
+}

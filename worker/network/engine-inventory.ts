@@ -1,0 +1,46 @@
+/** What the engine really has of our driver. */
+export interface EngineInventory {
+  networks: readonly { localNetworkId: string; networkId: string }[];
+  endpoints: readonly EngineEndpoint[];
+}
+
+export interface EngineEndpoint {
+  endpointId: string;
+  localNetworkId: string;
+  networkId: string;
+  /** CIDR. */
+  address: string;
+  mac: string;
+  /** Empty when it is not known. */
+  sandboxKey: string;
+}
+
+/** As `GET /networks/ID` shows a network. */
+export interface InspectedNetwork {
+  Id: string;
+  Options?: Record<string, string> | null;
+  Containers?: Record<string, { EndpointID: string; MacAddress: string; IPv4Address: string }> | null;
+}
+
+/** Pure: the inventory from the inspected networks of our driver; others are passed over. */
+export function inventoryOf(inspected: readonly InspectedNetwork[], option = 'waggle.network'): EngineInventory {
+  const known = inspected.flatMap((network) => {
+    const networkId = network.Options?.[option];
+    return networkId === undefined ? [] : [{ network, networkId, localNetworkId: network.Id }];
+  });
+  return {
+    networks: known.map(({ localNetworkId, networkId }) => ({ localNetworkId, networkId })),
+    endpoints: known.flatMap(({ network, networkId, localNetworkId }) =>
+      Object.values(network.Containers ?? {})
+        .filter((endpoint) => endpoint.EndpointID !== '' && endpoint.IPv4Address !== '')
+        .map((endpoint) => ({
+          endpointId: endpoint.EndpointID,
+          localNetworkId,
+          networkId,
+          address: endpoint.IPv4Address,
+          mac: endpoint.MacAddress.toLowerCase(),
+          sandboxKey: '',
+        })),
+    ),
+  };
+}

@@ -1,0 +1,135 @@
+import { backoffDelayMs } from '../../proto/runtime/backoff.ts';
+import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import { messageOf } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { EngineEndpoint, EngineInventory } from './engine-inventory.ts';
+import type { Endpoints } from './endpoints.ts';
+import type { LeaseBook } from './ipam/lease-book.ts';
+import type { KnownNetworks } from './known-networks.ts';
+import { isMac, macOf, withoutPrefix } from './overlay/address.ts';
+
+const EVERY_MS = 30_000;
+/** An endpoint the engine does not list must still be missing this much later: it may be just being made. */
+const CONFIRM_MS = 10_000;
+const BACKOFF = { minMs: 1_000, maxMs: 30_000, factor: 2, jitter: 0 };
+
+export interface NetworkReconcilerModules {
+  /** What the engine has. Must fail, and not be empty, when the engine cannot be asked. */
+  inventory(): Promise<EngineInventory>;
+  endpoints: Endpoints;
+  networks: KnownNetworks;
+  leases: LeaseBook;
+  /** Takes the endpoint down (plugin/network-driver.ts removeEndpoint). */
+  remove(endpointId: string): Promise<void>;
+  /** Takes up the data path of an endpoint that lives (Overlays.resume). */
+  resume(networkId: string): Promise<void>;
+  clock: Clock;
+  log: Log;
+}
+
+/**
+ * Compares our endpoints with the engine's, since calls get lost: the engine may have died, or we. What the engine has
+ * not had twice, 10 s apart, is taken down and its address given back; what it has and we do not is taken up again.
+ */
+export class NetworkReconciler implements Startable {
+  readonly #modules: NetworkReconcilerModules;
+  readonly #log: Log;
+  /** Endpoint to when it was first found missing, on the monotonic clock. */
+  #missing = new Map<string, number>();
+  #cancelTimer: CancelTimer | undefined;
+  #running: Promise<void> | undefined;
+  #failures = 0;
+  #stopped = true;
+
+  constructor(modules: NetworkReconcilerModules) {
+    this.#modules = modules;
+    this.#log = modules.log.child({ module: 'worker/network' });
+  }
+
+  /** The first comparison begins now and is not waited for: the engine may be down. */
+  start(): Promise<void> {
+    this.#stopped = false;
+    this.wake();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    await this.#running;
+  }
+
+  /** Compares now: the engine has come back. */
+  wake(): void {
+    if (this.#stopped || this.#running !== undefined) return;
+    this.#cancelTimer?.();
+    this.#running = this.#compare().then((delayMs) => {
+      this.#running = undefined;
+      if (!this.#stopped) this.#cancelTimer = this.#modules.clock.after(delayMs, () => this.wake());
+    });
+  }
+
+  /** @returns when to come again. */
+  async #compare(): Promise<number> {
+    try {
+      const before = new Set(this.#modules.endpoints.all().map((endpoint) => endpoint.endpointId));
+      const inventory = await this.#modules.inventory();
+      await this.#adoptNetworks(inventory);
+      for (const endpoint of inventory.endpoints) await this.#adopt(endpoint);
+      await this.#removeMissing(before, inventory);
+      this.#failures = 0;
+      return this.#missing.size > 0 ? CONFIRM_MS : EVERY_MS;
+    } catch (error) {
+      this.#failures++;
+      this.#log.debug({ error: messageOf(error) }, 'endpoints could not be compared with the engine');
+      return backoffDelayMs(BACKOFF, this.#failures, 0);
+    }
+  }
+
+  async #adoptNetworks(inventory: EngineInventory): Promise<void> {
+    for (const { localNetworkId, networkId } of inventory.networks) {
+      if (this.#modules.networks.local(localNetworkId) !== undefined) continue;
+      const facts = this.#modules.networks.facts(networkId);
+      if (facts !== undefined) await this.#modules.networks.put({ localNetworkId, facts });
+    }
+  }
+
+  async #adopt(found: EngineEndpoint): Promise<void> {
+    const { endpoints, leases, networks } = this.#modules;
+    if (endpoints.get(found.endpointId) !== undefined || networks.facts(found.networkId) === undefined) return;
+    const lease = leases.find(found.networkId, found.address);
+    const mac = isMac(found.mac) ? found.mac : macOf(withoutPrefix(found.address));
+    await endpoints.put({
+      ...found,
+      mac,
+      state: 'joined',
+      ...(lease === undefined ? {} : { leaseReference: lease.reference }),
+    });
+    await this.#modules.resume(found.networkId);
+    this.#log.info({ endpoint: found.endpointId, network: found.networkId }, 'took up an endpoint of the engine');
+  }
+
+  async #removeMissing(before: ReadonlySet<string>, inventory: EngineInventory): Promise<void> {
+    const listed = new Set(inventory.endpoints.map((endpoint) => endpoint.endpointId));
+    const now = this.#modules.clock.monotonic();
+    const missing = new Map<string, number>();
+    for (const endpointId of before) {
+      if (listed.has(endpointId) || this.#modules.endpoints.get(endpointId) === undefined) continue;
+      const since = this.#missing.get(endpointId) ?? now;
+      if (now - since < CONFIRM_MS) missing.set(endpointId, since);
+      else await this.#remove(endpointId);
+    }
+    this.#missing = missing;
+  }
+
+  async #remove(endpointId: string): Promise<void> {
+    const endpoint = this.#modules.endpoints.get(endpointId);
+    if (endpoint === undefined) return;
+    const { networkId, address } = endpoint;
+    this.#log.info({ endpoint: endpointId, network: networkId }, 'taking down an endpoint that the engine has lost');
+    await this.#modules.remove(endpointId);
+    const lease = this.#modules.leases.find(networkId, address);
+    if (lease?.endpointId === endpointId) this.#modules.leases.release(networkId, address);
+  }
+}

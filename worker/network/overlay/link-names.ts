@@ -1,0 +1,34 @@
+/** Names of what the overlay makes in the kernel. IFNAMSIZ leaves 15 characters for a link. */
+
+export const BRIDGE = 'br0';
+export const VXLAN = 'vxlan1';
+
+const PORT_PREFIX = 'veth';
+const PORT_DIGITS = 7;
+const WAITING_PREFIX = 'wge';
+const WAITING_DIGITS = 12;
+const NETWORK_DIGITS = 10;
+
+/** The namespace of a network on this host: what `ip netns exec` takes. */
+export function namespaceName(networkId: string): string {
+  return `1-${networkId.slice(0, NETWORK_DIGITS)}`;
+}
+
+/** The overlay's end of a container's veth. */
+export function portName(endpointId: string): string {
+  return `${PORT_PREFIX}${endpointId.slice(0, PORT_DIGITS)}`;
+}
+
+/** The container's end, while it waits in the host for the engine to take it, and again after Leave. */
+export function waitingName(endpointId: string): string {
+  return `${WAITING_PREFIX}${endpointId.slice(0, WAITING_DIGITS)}`;
+}
+
+export function isPortName(link: string): boolean {
+  return link.startsWith(PORT_PREFIX);
+}
+
+/** True for a name that `waitingName` could have made: nobody else's link is ever taken for ours. */
+export function isWaitingName(link: string): boolean {
+  return link.length === WAITING_PREFIX.length + WAITING_DIGITS && /^wge[0-9a-f]{12}$/.test(link);
+}

@@ -1,0 +1,41 @@
+import type { ObservedOverlay, Operation } from './overlay-state.ts';
+
+export interface OperationFailure {
+  operation: Operation;
+  message: string;
+}
+
+/** A link of the host itself that bears on overlays. */
+export interface HostLink {
+  name: string;
+  mtu: number;
+  /** IPv4 without prefix length. */
+  addresses: readonly string[];
+  /** Set for a VXLAN device. */
+  vxlan?: { vni: number; port: number };
+}
+
+/**
+ * The kernel as overlays need it. One caller per namespace at a time; calls for different namespaces do not wait
+ * for each other longer than a batch takes. Implemented by system/linux-kernel.ts.
+ */
+export interface OverlayKernel {
+  /** A namespace that does not exist is an empty overlay, not an error. */
+  observe(namespace: string): Promise<ObservedOverlay>;
+  /** Carries out every operation in order, whatever fails. @returns the ones that failed; never throws for them. */
+  apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]>;
+  /**
+   * Makes a veth with one end, `port`, in the namespace, and the other, `waiting`, in the host. A pair whose other
+   * end still waits is left as it is; one that was used is made anew.
+   */
+  createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void>;
+  hostLinks(): Promise<HostLink[]>;
+  /** Gone already is no error. */
+  deleteHostLink(name: string): Promise<void>;
+  /** Names of all named namespaces of the host, whoever made them. */
+  namespaces(): Promise<string[]>;
+  /** Ends the processes that work in the namespace; later calls start new ones. */
+  release(namespace: string): Promise<void>;
+  /** Ends all processes. */
+  close(): Promise<void>;
+}

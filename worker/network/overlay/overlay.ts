@@ -1,0 +1,278 @@
+import { backoffDelayMs } from '../../../proto/runtime/backoff.ts';
+import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
+import type { Log } from '../../../proto/runtime/log.ts';
+import type { Random } from '../../../proto/runtime/random.ts';
+import { advance } from './advance.ts';
+import { namespaceName } from './link-names.ts';
+import type { OperationFailure, OverlayKernel } from './overlay-kernel.ts';
+import type { DesiredOverlay, ObservedOverlay, Operation } from './overlay-state.ts';
+import { planLinks, planRows } from './plan.ts';
+
+const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
+/** Rows between two looks at what is waiting. About 30 ms of work. */
+const CHUNK_OPERATIONS = 1000;
+const MAX_WAITING = 1000;
+
+/** Something that must be done in the kernel before its caller goes on. */
+interface Wait {
+  /** A veth to make; absent when only the links are to be brought up to date. */
+  veth?: { port: string; waiting: string };
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+export interface OverlayModules {
+  kernel: OverlayKernel;
+  /** What the overlay should be right now; asked at every pass. */
+  desired: () => DesiredOverlay | undefined;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/**
+ * The data path of one network on this host. A single worker at a time compares what should be with what is and
+ * carries out the difference. What is, is remembered between passes, and looked at anew after any failure and at
+ * each audit, which is how drift is found. Failures leave it dirty; it is tried again with backoff.
+ */
+export class Overlay {
+  readonly networkId: string;
+  readonly namespace: string;
+  readonly #modules: OverlayModules;
+  readonly #log: Log;
+  #observed: ObservedOverlay | undefined;
+  #auditing = false;
+  #dirty = false;
+  #stopped = false;
+  #failures = 0;
+  #running: Promise<void> | undefined;
+  #cancelRetry: CancelTimer | undefined;
+  #waits: Wait[] = [];
+  #missing: readonly string[] = [];
+  /** Ports that the last audit did not find. */
+  #absent: readonly string[] = [];
+
+  constructor(networkId: string, modules: OverlayModules) {
+    this.networkId = networkId;
+    this.namespace = namespaceName(networkId);
+    this.#modules = modules;
+    this.#log = modules.log.child({ module: 'worker/overlay' });
+  }
+
+  /** Ports of running containers that are no longer in the kernel. Only a restart of the container brings them back. */
+  get missingPorts(): readonly string[] {
+    return this.#missing;
+  }
+
+  /** True while something in the kernel is not as it should be. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+
+  /** True when nothing is being done and nothing is left to do. */
+  get idle(): boolean {
+    return !this.#dirty && this.#running === undefined;
+  }
+
+  /** Something that `desired` depends on has changed. */
+  refresh(): void {
+    this.#dirty = true;
+    if (this.#cancelRetry === undefined) this.#run();
+  }
+
+  /** Compares with the kernel itself at the next pass, which begins now. */
+  audit(): void {
+    if (this.#running !== undefined) return;
+    this.#observed = undefined;
+    this.#auditing = true;
+    this.refresh();
+  }
+
+  /**
+   * Makes the veth of a container that joins, and connects it. The overlay's links are there when it resolves; rows
+   * for peers follow at once. @throws WaggleError internal in the kernel's words; unavailable when stopped or overrun.
+   */
+  connect(port: string, waiting: string): Promise<void> {
+    return this.#wait({ port, waiting });
+  }
+
+  /** Resolves when the links are as they should be; for removals, which must be done before the engine goes on. */
+  settleLinks(): Promise<void> {
+    return this.#wait(undefined);
+  }
+
+  /** Stops working; the kernel's state stays as it is. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelRetry?.();
+    this.#rejectWaits(new WaggleError('unavailable', 'the network is being shut down'));
+    await this.#running;
+  }
+
+  #wait(veth: Wait['veth']): Promise<void> {
+    if (this.#stopped || this.#waits.length >= MAX_WAITING) {
+      return Promise.reject(new WaggleError('unavailable', 'the network cannot take more work now'));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waits.push({ ...(veth === undefined ? {} : { veth }), resolve, reject });
+      this.#dirty = true;
+      this.#cancelRetry?.();
+      this.#cancelRetry = undefined;
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    if (this.#running !== undefined || this.#stopped) return;
+    this.#running = this.#loop().finally(() => {
+      this.#running = undefined;
+      if (this.#dirty && this.#cancelRetry === undefined) this.#run();
+    });
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#dirty && !this.#stopped) {
+      this.#dirty = false;
+      const failures = await this.#pass().catch((error: unknown) => {
+        this.#rejectWaits(new WaggleError('internal', messageOf(error), { cause: error }));
+        return [messageOf(error)];
+      });
+      if (failures.length > 0) return this.#retryLater(failures);
+      this.#failures = 0;
+    }
+  }
+
+  #retryLater(failures: readonly string[]): void {
+    this.#dirty = true;
+    this.#observed = undefined;
+    if (this.#stopped) return;
+    this.#failures++;
+    const delayMs = backoffDelayMs(BACKOFF, this.#failures, this.#modules.random());
+    const fields = {
+      network: this.networkId,
+      failed: failures.length,
+      first: failures[0],
+      retryMs: Math.round(delayMs),
+    };
+    this.#log.warn(fields, 'overlay is not in step with the kernel');
+    this.#cancelRetry = this.#modules.clock.after(delayMs, () => {
+      this.#cancelRetry = undefined;
+      this.#run();
+    });
+  }
+
+  /** @returns what failed, in words. */
+  async #pass(): Promise<string[]> {
+    const observed = this.#observed ?? (await this.#modules.kernel.observe(this.namespace));
+    this.#observed = observed;
+    const auditing = this.#auditing;
+    this.#auditing = false;
+    const failures = await this.#linksPass(observed, auditing);
+    if (failures.length > 0) return failures;
+    const rows = planRows(this.#modules.desired(), observed);
+    if (auditing && rows.length > 0) this.#reportDrift(rows);
+    for (let start = 0; start < rows.length && !this.#stopped; start += CHUNK_OPERATIONS) {
+      failures.push(...wordsOf(await this.#apply(observed, rows.slice(start, start + CHUNK_OPERATIONS))));
+      if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed, false)));
+    }
+    return failures;
+  }
+
+  /** Brings the links up to date and serves those who wait for them. */
+  async #linksPass(observed: ObservedOverlay, auditing: boolean): Promise<string[]> {
+    const waits = this.#waits;
+    this.#waits = [];
+    try {
+      const failed = await this.#changeLinks(observed, waits, auditing);
+      const shared = failed.find(({ operation }) => waits.every((wait) => wait.veth?.port !== portOf(operation)));
+      for (const wait of waits) settleWait(wait, failed.find((each) => isAbout(each, wait)) ?? shared);
+      return wordsOf(failed);
+    } catch (error) {
+      for (const wait of waits) wait.reject(new WaggleError('internal', messageOf(error), { cause: error }));
+      throw error;
+    }
+  }
+
+  async #changeLinks(
+    observed: ObservedOverlay,
+    waits: readonly Wait[],
+    auditing: boolean,
+  ): Promise<OperationFailure[]> {
+    const desired = this.#modules.desired();
+    const links = planLinks(desired, observed);
+    if (auditing && links.length > 0) this.#reportDrift(links);
+    const failed = await this.#apply(observed, links);
+    const veths = waits.flatMap((wait) => wait.veth ?? []);
+    if (veths.length > 0 && failed.length === 0) {
+      if (desired === undefined) throw new WaggleError('not-found', 'the network is not known on this node');
+      for (const veth of veths) failed.push(...(await this.#makeVeth(observed, veth, desired.mtu)));
+      failed.push(...(await this.#apply(observed, planLinks(this.#modules.desired(), observed))));
+    }
+    if (auditing) this.#noteMissing(observed);
+    return failed;
+  }
+
+  async #makeVeth(
+    observed: ObservedOverlay,
+    veth: NonNullable<Wait['veth']>,
+    mtu: number,
+  ): Promise<OperationFailure[]> {
+    try {
+      await this.#modules.kernel.createVeth(this.namespace, veth.port, veth.waiting, mtu);
+      observed.ports.set(veth.port, { mtu, up: false, mac: '' });
+      return [];
+    } catch (error) {
+      return [{ operation: { kind: 'set-up', link: veth.port }, message: messageOf(error) }];
+    }
+  }
+
+  /** A port counts as missing at the second audit in a row without it: a Join may be about to make it. */
+  #noteMissing(observed: ObservedOverlay): void {
+    const links = (this.#modules.desired()?.local ?? []).map((port) => port.link);
+    const absent = links.filter((link) => !observed.ports.has(link));
+    const missing = absent.filter((link) => this.#absent.includes(link));
+    const fresh = missing.filter((link) => !this.#missing.includes(link));
+    this.#absent = absent;
+    this.#missing = missing;
+    if (fresh.length === 0) return;
+    this.#log.error({ network: this.networkId, links: fresh }, 'containers have lost their link: restart them');
+  }
+
+  async #apply(observed: ObservedOverlay, operations: readonly Operation[]): Promise<OperationFailure[]> {
+    if (operations.length === 0) return [];
+    const failures = await this.#modules.kernel.apply(this.namespace, operations);
+    const failed = new Set(failures.map((failure) => failure.operation));
+    for (const operation of operations) if (!failed.has(operation)) advance(observed, operation);
+    this.#log.debug({ network: this.networkId, operations: operations.length, failed: failed.size }, 'overlay changed');
+    return failures;
+  }
+
+  #reportDrift(operations: readonly Operation[]): void {
+    const fields = { network: this.networkId, operations: operations.length, first: operations[0] };
+    this.#log.info(fields, 'kernel state had drifted');
+  }
+
+  #rejectWaits(error: Error): void {
+    const waits = this.#waits;
+    this.#waits = [];
+    for (const wait of waits) wait.reject(error);
+  }
+}
+
+function portOf(operation: Operation): string | undefined {
+  return 'link' in operation ? operation.link : undefined;
+}
+
+function isAbout(failure: OperationFailure, wait: Wait): boolean {
+  return wait.veth !== undefined && portOf(failure.operation) === wait.veth.port;
+}
+
+function settleWait(wait: Wait, failure: OperationFailure | undefined): void {
+  if (failure === undefined) wait.resolve();
+  else wait.reject(new WaggleError('internal', `${failure.operation.kind}: ${failure.message}`));
+}
+
+function wordsOf(failures: readonly OperationFailure[]): string[] {
+  return failures.map(({ operation, message }) => `${operation.kind}: ${message}`);
+}

@@ -1,0 +1,59 @@
+import type { EndpointRecord, EndpointTable } from '../../gossip/endpoint-table.ts';
+
+/** Names of one network, lower case without trailing dot. */
+export interface NetworkNames {
+  /** Names of exactly one container each (two containers may claim the same) -> addresses. */
+  containers: ReadonlyMap<string, readonly string[]>;
+  /** Services and what else tasks share -> addresses of all that are live. */
+  services: ReadonlyMap<string, readonly string[]>;
+  /** Address -> first name of its container. */
+  addresses: ReadonlyMap<string, string>;
+}
+
+/** Built from the records of one network. Addresses are sorted, so that the same records give the same index. */
+export function indexNames(records: readonly EndpointRecord[]): NetworkNames {
+  const containers = new Map<string, Set<string>>();
+  const services = new Map<string, Set<string>>();
+  const addresses = new Map<string, string>();
+  for (const record of records) {
+    for (const name of record.names) add(containers, name, record.address);
+    for (const name of record.services) add(services, name, record.address);
+    const first = record.names[0];
+    if (first !== undefined) addresses.set(record.address, first);
+  }
+  return { containers: sorted(containers), services: sorted(services), addresses };
+}
+
+/** Indexes of all networks, made when asked for and kept until the network changes. */
+export class NameIndexes {
+  readonly #table: EndpointTable;
+  readonly #made = new Map<string, NetworkNames>();
+
+  constructor(table: EndpointTable) {
+    this.#table = table;
+  }
+
+  of(networkId: string): NetworkNames {
+    let names = this.#made.get(networkId);
+    if (names === undefined) {
+      names = indexNames(this.#table.network(networkId));
+      this.#made.set(networkId, names);
+    }
+    return names;
+  }
+
+  forget(networkIds: Iterable<string>): void {
+    for (const networkId of networkIds) this.#made.delete(networkId);
+  }
+}
+
+function add(map: Map<string, Set<string>>, name: string, address: string): void {
+  const key = name.toLowerCase();
+  const known = map.get(key);
+  if (known === undefined) map.set(key, new Set([address]));
+  else known.add(address);
+}
+
+function sorted(map: Map<string, Set<string>>): Map<string, string[]> {
+  return new Map(Array.from(map, ([name, addresses]) => [name, [...addresses].toSorted()]));
+}

@@ -1,0 +1,232 @@
+import path from 'node:path';
+import { newId } from '../../proto/objects/naming.ts';
+import type { TaskObject } from '../../proto/objects/task.ts';
+import type { Clock } from '../../proto/runtime/clock.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+import type { EndpointTable } from '../gossip/endpoint-table.ts';
+import { FileTable } from '../storage/file-table.ts';
+import type { AddressLeases, AssignedNetwork, AssignedState } from './assigned-network.ts';
+import { type ContainerNames, EndpointNames, isRunningTask } from './endpoint-names.ts';
+import { EndpointPublisher } from './endpoint-publisher.ts';
+import { Endpoints, type EndpointsListener } from './endpoints.ts';
+import type { EngineInventory } from './engine-inventory.ts';
+import { ipamHandlers } from './ipam/ipam-driver.ts';
+import { LeaseBook } from './ipam/lease-book.ts';
+import { KnownNetworks } from './known-networks.ts';
+import { isConnected, type LocalNetworkEndpoint } from './local-endpoint.ts';
+import { NetworkReconciler } from './network-reconciler.ts';
+import { withoutPrefix } from './overlay/address.ts';
+import type { OverlayKernel } from './overlay/overlay-kernel.ts';
+import { Overlays } from './overlay/overlays.ts';
+import { networkHandlers, removeEndpoint } from './plugin/network-driver.ts';
+import type { PluginBackend } from './plugin/plugin-protocol.ts';
+import { LinuxKernel } from './system/linux-kernel.ts';
+
+export interface WorkerNetworkOptions {
+  /** Endpoints, networks and leases are kept in `network/` of it. Belongs to one membership of one swarm. */
+  dataDir: string;
+  /** Cleared by a restart of the host; `overlay/` of it names the namespaces that we made. */
+  execRoot: string;
+  /** This host's address for other hosts' VXLAN. */
+  dataPathAddress: string;
+  /** UDP, the same in the whole swarm. */
+  dataPathPort: number;
+}
+
+export interface WorkerNetworkModules {
+  assigned: AssignedState & { onChange(listener: () => void): () => void };
+  leases: AddressLeases;
+  endpointTable: EndpointTable;
+  containerNames: ContainerNames;
+  /** What the engine has of our driver (engine-inventory.ts); must fail when the engine cannot be asked. */
+  inventory: () => Promise<EngineInventory>;
+  /** A network that is not assigned yet, from whoever may know it sooner. */
+  resolveNetwork(networkId: string): Promise<AssignedNetwork | undefined>;
+  /** Whether a task may be found under its service's name. Default: it is reported and meant as running. */
+  isTaskReady?: (task: TaskObject) => boolean;
+  /** Default: Linux through iproute2. */
+  kernel?: OverlayKernel;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/**
+ * A node's part in the swarm's networks, from joining a swarm to leaving it. The engine reaches it through
+ * `backend`, which is to be given to the PluginServer once `start` has resolved, and taken from it before `stop`.
+ */
+export class WorkerNetwork implements Startable {
+  readonly backend: PluginBackend;
+  readonly #options: WorkerNetworkOptions;
+  readonly #modules: WorkerNetworkModules;
+  readonly #endpoints: Endpoints;
+  readonly #networks: KnownNetworks;
+  readonly #leases: LeaseBook;
+  readonly #overlays: Overlays;
+  readonly #publisher: EndpointPublisher;
+  readonly #reconciler: NetworkReconciler;
+  readonly #unsubscribes: (() => void)[] = [];
+  #running = false;
+
+  constructor(options: WorkerNetworkOptions, modules: WorkerNetworkModules) {
+    this.#options = options;
+    this.#modules = modules;
+    const tables = path.join(options.dataDir, 'network');
+    this.#endpoints = new Endpoints(new FileTable(path.join(tables, 'endpoints')), modules);
+    this.#networks = new KnownNetworks(new FileTable(path.join(tables, 'networks')), modules);
+    this.#leases = new LeaseBook(new FileTable(path.join(tables, 'leases')), { ...modules, newReference: newId });
+    this.#overlays = this.#makeOverlays();
+    this.#publisher = this.#makePublisher();
+    this.#reconciler = this.#makeReconciler();
+    this.backend = this.#makeBackend();
+  }
+
+  async start(): Promise<void> {
+    this.#running = true;
+    await Promise.all([this.#endpoints.open(), this.#networks.open(), this.#leases.open()]);
+    await this.#overlays.start();
+    this.#unsubscribes.push(
+      this.#endpoints.onChange((networkId) => this.#overlays.refresh(networkId)),
+      this.#modules.assigned.onChange(() => {
+        for (const networkId of this.#connectedNetworks()) this.#overlays.refresh(networkId);
+      }),
+    );
+    for (const networkId of this.#connectedNetworks()) await this.#overlays.resume(networkId);
+    this.#publisher.start();
+    await this.#reconciler.start();
+  }
+
+  /** The kernel's state stays: containers go on talking while the daemon is down. */
+  async stop(): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
+    await this.#reconciler.stop();
+    this.#publisher.stop();
+    for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
+    await this.#overlays.stop();
+    this.#leases.close();
+    this.#networks.close();
+    this.#endpoints.close();
+  }
+
+  /**
+   * Takes everything down, for a node that leaves its swarm; addresses are given back. To be called while it runs;
+   * `stop` comes after. Resolves when the kernel has nothing of us left, or has refused it, which is logged.
+   */
+  async purge(): Promise<void> {
+    await this.#reconciler.stop();
+    const networks = this.#connectedNetworks();
+    for (const endpoint of this.#endpoints.all()) this.#endpoints.remove(endpoint.endpointId);
+    for (const lease of this.#leases.all()) this.#leases.release(lease.networkId, lease.address);
+    for (const { localNetworkId } of this.#networks.locals()) this.#networks.remove(localNetworkId);
+    await Promise.allSettled([...networks].map((networkId) => this.#overlays.settle(networkId)));
+    await this.#overlays.audit();
+  }
+
+  /** The engine has come back: compares with it now. */
+  engineReconnected(): void {
+    this.#reconciler.wake();
+  }
+
+  /** The endpoints of this node, for whoever works inside the containers. */
+  endpoints(): LocalNetworkEndpoint[] {
+    return this.#endpoints.all();
+  }
+
+  endpoint(endpointId: string): LocalNetworkEndpoint | undefined {
+    return this.#endpoints.get(endpointId);
+  }
+
+  /** Called after an endpoint has come, changed or gone. Returns the unsubscribe. */
+  onEndpoint(listener: EndpointsListener): () => void {
+    return this.#endpoints.onChange(listener);
+  }
+
+  /** Says all names again; for when a task has become ready or ceased to be. */
+  refreshNames(): void {
+    this.#publisher.publishAll();
+  }
+
+  /** Leased addresses in use, for the manager to compare with its own list. */
+  heldAddresses(): { networkId: string; address: string }[] {
+    return this.#leases.all().map(({ networkId, address }) => ({ networkId, address: withoutPrefix(address) }));
+  }
+
+  /** Networks whose kernel state is not as it should be. */
+  troubled(): { networkId: string; missingPorts: readonly string[] }[] {
+    return this.#overlays.troubled();
+  }
+
+  /** Compares every overlay with the kernel now, and not only at the next of the regular audits. */
+  audit(): Promise<void> {
+    return this.#overlays.audit();
+  }
+
+  #connectedNetworks(): Set<string> {
+    return new Set(
+      this.#endpoints
+        .all()
+        .filter(isConnected)
+        .map(({ networkId }) => networkId),
+    );
+  }
+
+  #makeOverlays(): Overlays {
+    const { clock, random, log, endpointTable: table } = this.#modules;
+    const { execRoot, dataPathAddress: vtep, dataPathPort: port } = this.#options;
+    return new Overlays(
+      { vtep, port },
+      {
+        kernel: this.#modules.kernel ?? new LinuxKernel({ clock, log }),
+        markers: new FileTable(path.join(execRoot, 'overlay')),
+        facts: (networkId) => this.#networks.facts(networkId),
+        connected: (networkId) => this.#endpoints.onNetwork(networkId).filter(isConnected),
+        endpointIds: () => this.#endpoints.all().map(({ endpointId }) => endpointId),
+        table,
+        clock,
+        random,
+        log,
+      },
+    );
+  }
+
+  #makePublisher(): EndpointPublisher {
+    const { assigned, containerNames: containers, endpointTable: table } = this.#modules;
+    const isReady = this.#modules.isTaskReady ?? isRunningTask;
+    return new EndpointPublisher(this.#options.dataPathAddress, {
+      endpoints: this.#endpoints,
+      names: new EndpointNames({ assigned, containers, isReady }),
+      containers,
+      table,
+      facts: (networkId) => this.#networks.facts(networkId),
+      onAssigned: (listener) => assigned.onChange(listener),
+    });
+  }
+
+  #makeReconciler(): NetworkReconciler {
+    const { inventory, clock, log } = this.#modules;
+    const down = { endpoints: this.#endpoints, dataPath: this.#overlays, log };
+    return new NetworkReconciler({
+      inventory,
+      endpoints: this.#endpoints,
+      networks: this.#networks,
+      leases: this.#leases,
+      remove: (endpointId) => removeEndpoint(down, endpointId),
+      resume: (networkId) => this.#overlays.resume(networkId),
+      clock,
+      log,
+    });
+  }
+
+  #makeBackend(): PluginBackend {
+    const log = this.#modules.log.child({ module: 'worker/network' });
+    const shared = { networks: this.#networks, endpoints: this.#endpoints, leases: this.#leases };
+    const { assigned, containerNames: containers } = this.#modules;
+    return {
+      ...ipamHandlers({ ...shared, assigned }),
+      ...networkHandlers({ ...shared, containers, dataPath: this.#overlays, log }),
+    };
+  }
+}
