@@ -61,7 +61,10 @@ export interface Backend {
   status(): LocalStatus;
   /** @throws the 503 of a node that is not a manager, in the words that fit its state. */
   control(): ControlApi;
-  /** Committed changes of the swarm's state, for `/events`; managers only. */
+  /**
+   * Committed changes of the swarm's state, for `/events`. Called once, at the start, whatever the node is then; the
+   * listener is called while this node is a manager, and must not throw.
+   */
   watchEvents(listener: (events: readonly StoreEvent[]) => void): () => void;
   /** Swarm networks that have a local twin on this engine right now. */
   networkMappings(): readonly NetworkMapping[];

@@ -52,6 +52,8 @@ export class EngineProxy {
 
   /** Never throws: every failure becomes an answer, or the end of the client's connection. */
   forward(req: IncomingMessage, res: ServerResponse, options: ForwardOptions = {}): void {
+    // A client that left while a route was at work would never let go of what is opened now.
+    if (res.destroyed) return;
     const upstream = request({
       agent: this.#agent,
       socketPath: this.#socketPath,

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ExitError, TaskError } from '../../worker/exec/controller.ts';
+import { ExitError, type TaskError } from '../../worker/exec/controller.ts';
 import { describeNode } from '../../worker/docker/describe-node.ts';
 import { assignedNetwork, containerTask } from '../fixtures/container-tasks.ts';
 import { controllerConformance } from '../fixtures/controller-conformance.ts';

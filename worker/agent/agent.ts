@@ -69,6 +69,8 @@ export class Agent implements Startable {
   #facts: SwarmFacts | undefined;
   #description: NodeDescription | undefined;
   #connectivity: Connectivity = { connected: false, error: 'no manager has been reached yet' };
+  /** Facts on their way to the disk. */
+  #saving: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -144,6 +146,7 @@ export class Agent implements Startable {
   async #end(): Promise<void> {
     this.#abort.abort(new WaggleError('aborted', 'the agent stops'));
     await this.#running;
+    await this.#saving;
     await this.leases.stop();
     await this.tasks.stop();
   }
@@ -210,21 +213,25 @@ export class Agent implements Startable {
       this.#description = await this.#modules.describe();
     } catch (error) {
       if (this.#description === undefined) throw error;
-      this.#modules.log.warn({ error: messageOf(error) }, 'engine does not describe itself, former description is used');
+      this.#modules.log.warn(
+        { error: messageOf(error) },
+        'engine does not describe itself, former description is used',
+      );
     }
     return this.#description;
   }
 
   #learn(facts: SwarmFacts): void {
-    void this.#managers.set(facts.managers.map((manager) => manager.address));
-    this.#factsTable.put(FACTS_ROW, facts).catch((error: unknown) => {
-      this.#modules.log.warn(
-        { error: messageOf(error) },
-        'facts of the swarm not on disk, tried again with the next ones',
-      );
-    });
+    this.#saving = this.#saving.then(() => this.#save(facts));
     this.#announce(facts);
     if (facts.node.Spec.Role !== this.#modules.identity.role) this.#modules.renew();
+  }
+
+  async #save(facts: SwarmFacts): Promise<void> {
+    await this.#managers.set(facts.managers.map((manager) => manager.address));
+    await this.#factsTable.put(FACTS_ROW, facts).catch((error: unknown) => {
+      this.#modules.log.warn({ error: messageOf(error) }, 'facts of the swarm not on disk, written with the next ones');
+    });
   }
 
   #announce(facts: SwarmFacts): void {

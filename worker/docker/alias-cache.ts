@@ -55,8 +55,13 @@ export class AliasCache {
   }
 
   /** Events were missed, so no entry is sure any more. */
-  forgetAll(): void {
+  expireAll(): void {
     for (const id of this.#entries.keys()) this.expire(id);
+  }
+
+  /** Drops what belongs to none of these containers: their end may have been missed. */
+  retain(containerIds: ReadonlySet<string>): void {
+    for (const id of this.#entries.keys()) if (!containerIds.has(id)) this.#entries.delete(id);
   }
 
   async #read(containerId: string): Promise<boolean> {

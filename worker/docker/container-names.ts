@@ -64,7 +64,7 @@ export class ContainerNames implements Startable {
     this.#unsubscribe = this.#modules.events.subscribe({
       event: (event) => this.#onEvent(event),
       resync: () => {
-        this.#aliases.forgetAll();
+        this.#aliases.expireAll();
         this.wake();
       },
     });
@@ -150,13 +150,15 @@ export class ContainerNames implements Startable {
   /** Looks at what is marked, or at everything when nothing is (the audit). Never throws. */
   async #pass(): Promise<boolean> {
     const twins = this.#modules.networks().map((mapping) => mapping.localId);
-    const marked = this.#everything || this.#dirty.size === 0 ? [...twins, ...this.#dirty] : [...this.#dirty];
+    const full = this.#everything || this.#dirty.size === 0;
+    const marked = full ? [...twins, ...this.#dirty] : [...this.#dirty];
     this.#everything = false;
     this.#dirty.clear();
     this.#forgetNetworks(new Set(twins));
     const networks = new Set(marked);
     try {
       const containers = networks.size === 0 ? [] : await this.#containers();
+      if (full) this.#aliases.retain(new Set(containers.map((container) => container.Id)));
       for (const id of [...networks]) if (await this.#look(id, containers)) networks.delete(id);
       for (const id of networks) this.#dirty.add(id);
       return networks.size === 0;

@@ -131,7 +131,8 @@ class Run {
     proposer.mode = 'ok';
     const written = store.update(write);
     proposer.mode = mode;
-    await written;
+    // Having lost a race it is tried again, on the log as it is.
+    await written.catch((error: unknown) => expect(messageOf(error)).toMatch(/^no |not found$/));
   }
 
   async #change(kind: Change, pick: number): Promise<void> {
@@ -150,7 +151,7 @@ class Run {
 }
 
 describe('Allocator', () => {
-  test.prop([fc.array(step, { minLength: 10, maxLength: 60, size: 'max' })], { numRuns: 60 })(
+  test.prop([fc.array(step, { minLength: 10, maxLength: 60, size: 'max' })], { numRuns: 80 })(
     'no address is ever held twice, and all are free in the end',
     async (steps) => {
       const run = new Run();

@@ -32,7 +32,10 @@ export function newTask(id: string, fields: Partial<TaskObject> = {}): NewObject
   };
 }
 
-/** A log whose proposals can go wrong: `refused` are never committed, `late` are, after their proposer was told of a failure. */
+/**
+ * A log whose proposals can go wrong: `refused` are never committed, `late` are, after their proposer was told of a
+ * failure, but before anything that was proposed after them, as in Raft under one leader.
+ */
 export class FlakyProposer implements Proposer {
   mode: 'ok' | 'refused' | 'late' = 'ok';
   proposals = 0;
@@ -48,8 +51,11 @@ export class FlakyProposer implements Proposer {
     this.proposals++;
     const { mode } = this;
     await Promise.resolve();
-    if (mode === 'ok') return this.#machine.apply(++this.#index, data);
     if (mode === 'late') this.#late.push(data);
+    if (mode === 'ok') {
+      this.flush();
+      return this.#machine.apply(++this.#index, data);
+    }
     throw new WaggleError('unavailable', 'no leader');
   }
 

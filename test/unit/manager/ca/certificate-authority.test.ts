@@ -109,8 +109,16 @@ describe('CertificateAuthority', () => {
     { id: 'a wrong token', of: () => request('SWMTKN-1-x'), code: 'invalid-argument' },
     { id: 'the manager token', of: () => request(created.cluster.JoinTokens.Manager), code: 'unimplemented' },
     { id: 'no request', of: () => request(created.cluster.JoinTokens.Worker, ''), code: 'invalid-argument' },
-    { id: 'a huge request', of: () => request(created.cluster.JoinTokens.Worker, 'x'.repeat(1e6)), code: 'invalid-argument' },
-    { id: 'a broken signature', of: () => request(created.cluster.JoinTokens.Worker, broken), code: 'invalid-argument' },
+    {
+      id: 'a huge request',
+      of: () => request(created.cluster.JoinTokens.Worker, 'x'.repeat(1e6)),
+      code: 'invalid-argument',
+    },
+    {
+      id: 'a broken signature',
+      of: () => request(created.cluster.JoinTokens.Worker, broken),
+      code: 'invalid-argument',
+    },
     {
       id: 'an unknown availability',
       of: () => request(created.cluster.JoinTokens.Worker, csr, 'lazy'),
@@ -150,7 +158,12 @@ describe('CertificateAuthority', () => {
         node: { Spec: manager, CertificateRole: 'manager' as const, RaftID: 1 },
         role: 'manager',
       },
-      { id: 'demoted, still in Raft', allow: true, node: { CertificateRole: 'manager' as const, RaftID: 7 }, role: 'manager' },
+      {
+        id: 'demoted, still in Raft',
+        allow: true,
+        node: { CertificateRole: 'manager' as const, RaftID: 7 },
+        role: 'manager',
+      },
       { id: 'demoted, out of Raft', allow: true, node: { CertificateRole: 'manager' as const }, role: 'worker' },
     ])('follows the store: $id', async ({ allow, node: changes, role }) => {
       await add('n1', changes);

@@ -90,22 +90,26 @@ describe('NodeRegistry', () => {
     kind: fc.constantFrom('register', 'heartbeat', 'settle', 'nothing'),
     node: fc.constantFrom('a', 'b'),
   });
-  test.prop([fc.array(event, { maxLength: 40 })])('a node is down exactly when it was silent for the grace', (events) => {
-    const model = new Map<string, number>();
-    let now = 0;
-    for (const { afterMs, kind, node } of events) {
-      now += afterMs;
-      const effects = registry.tick(now);
-      for (const name of ['a', 'b']) {
-        const alive = (model.get(name) ?? -1) > now;
-        if (!alive) model.delete(name);
-        expect(registry.isCurrent(name, 's')).toBe(alive);
+  test.prop([fc.array(event, { maxLength: 40 })])(
+    'a node is down exactly when it was silent for the grace',
+    (events) => {
+      const model = new Map<string, number>();
+      let now = 0;
+      for (const { afterMs, kind, node } of events) {
+        now += afterMs;
+        const effects = registry.tick(now);
+        for (const name of ['a', 'b']) {
+          const alive = (model.get(name) ?? -1) > now;
+          if (!alive) model.delete(name);
+          expect(registry.isCurrent(name, 's')).toBe(alive);
+        }
+        if (kind === 'register') registry.register(node, 's', now);
+        if (kind === 'heartbeat')
+          expect(registry.heartbeat(node, 's', now, 0.5)).toBe(model.has(node) ? 5000 : undefined);
+        if (kind === 'register' || (kind === 'heartbeat' && model.has(node))) model.set(node, now + 15_000);
+        if (kind === 'settle') for (const effect of effects) registry.settled(effect);
       }
-      if (kind === 'register') registry.register(node, 's', now);
-      if (kind === 'heartbeat') expect(registry.heartbeat(node, 's', now, 0.5)).toBe(model.has(node) ? 5000 : undefined);
-      if (kind === 'register' || (kind === 'heartbeat' && model.has(node))) model.set(node, now + 15_000);
-      if (kind === 'settle') for (const effect of effects) registry.settled(effect);
-    }
-    for (const name of ['a', 'b']) registry.forget(name);
-  });
+      for (const name of ['a', 'b']) registry.forget(name);
+    },
+  );
 });

@@ -172,6 +172,20 @@ describe('hijacked connections', () => {
     socket.destroy();
   });
 
+  it('says so when the engine is away', async () => {
+    const lonely = await openFront();
+    await lonely.engine.close();
+    const socket = connect({ path: lonely.socketPath });
+    let received = '';
+    socket.on('data', (chunk: Buffer) => {
+      received += chunk.toString();
+    });
+    socket.write('POST /exec/e/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n');
+    await once(socket, 'end');
+    expect(received).toMatch(/^HTTP\/1.1 503 .*Cannot connect to the Docker daemon at unix:\/\//s);
+    await lonely.close();
+  });
+
   it('leaves no connection behind', async () => {
     await eventually('the engine to have only idle ones', async () => (await front.engine.connections()) <= 4, {
       timeoutMs: 4_000,

@@ -19,7 +19,12 @@ describe('rotateKeys', () => {
     { id: 'none', keys: [], now: 5, tags: [1] },
     { id: 'one that is due', keys: [key(1, 0)], now: ROTATION_INTERVAL_MS, tags: [2, 1] },
     { id: 'three', keys: [key(3, 0), key(2, 0), key(1, 0)], now: ROTATION_INTERVAL_MS, tags: [4, 3, 2] },
-    { id: 'three in another order', keys: [key(1, 0), key(3, 0), key(2, 0)], now: ROTATION_INTERVAL_MS, tags: [4, 3, 2] },
+    {
+      id: 'three in another order',
+      keys: [key(1, 0), key(3, 0), key(2, 0)],
+      now: ROTATION_INTERVAL_MS,
+      tags: [4, 3, 2],
+    },
   ])('makes a new key and keeps three: $id', ({ keys, now, tags }) => {
     const rotated = rotateKeys(keys, now, key);
     expect('keys' in rotated && rotated.keys.map((one) => one.Tag)).toEqual(tags);
@@ -44,7 +49,8 @@ describe('KeyManager', () => {
     await storeNewCluster(store, await initCluster({ managerAddress: 'x:1' }, { clock }));
     manager = new KeyManager({ store, clock, log: silentLog, newKey: newGossipKey });
     await manager.start();
-    const tags = (): number[] => store.view((tx) => [...tx.all('clusters')].flatMap((one) => one.Keys.map((k) => k.Tag)));
+    const tags = (): number[] =>
+      store.view((tx) => [...tx.all('clusters')].flatMap((one) => one.Keys.map((k) => k.Tag)));
     await clock.advance(ROTATION_INTERVAL_MS - 1000);
     expect(tags()).toEqual([1]);
     await clock.advance(2000);

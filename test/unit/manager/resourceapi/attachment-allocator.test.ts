@@ -5,15 +5,15 @@ import { AllocatorBench, newNetwork, newTask } from '../allocator/fixture.ts';
 
 const TINY = { IPAMOptions: { Configs: [{ Subnet: '10.50.0.0/29' }] } };
 
-async function startedBench(): Promise<AllocatorBench> {
-  const bench = new AllocatorBench();
+async function startedBench(options: { watchLimit?: number } = {}): Promise<AllocatorBench> {
+  const bench = new AllocatorBench(options);
   await bench.start();
   await bench.store.update((tx) => {
     tx.create('networks', newNetwork('net1', TINY));
     tx.create('networks', newNetwork('closed', { Attachable: false }));
     tx.create('tasks', newTask('t1', { Spec: { Networks: [{ Target: 'net1' }] } }));
   });
-  await bench.settle();
+  await bench.settle(600);
   return bench;
 }
 
@@ -101,6 +101,21 @@ describe('AttachmentAllocator', () => {
     expect(await bench.attachments.allocate(request('a'))).toBe('10.50.0.3/29');
     expect(leases(bench)).toEqual(['10.50.0.3/29']);
     expect(bench.allocator.addresses.freeCount('net1')).toBe(3);
+    await bench.allocator.stop();
+  });
+
+  test('a lease that may yet be committed survives a fresh look at the store', async () => {
+    const bench = await startedBench({ watchLimit: 0 });
+    bench.proposer.mode = 'late';
+    await expect(bench.attachments.allocate(request('a'))).rejects.toThrow('no leader');
+    const late = bench.proposer.hold();
+    await bench.burst(
+      ['x', 'y', 'z'].map((id) => (tx) => tx.create('tasks', newTask(id, { DesiredState: 'shutdown' }))),
+    );
+    await bench.settle(1_000);
+    expect(bench.allocator.addresses.freeCount('net1')).toBe(3);
+    bench.proposer.resume(late);
+    expect(leases(bench)).toEqual(['10.50.0.3/29']);
     await bench.allocator.stop();
   });
 

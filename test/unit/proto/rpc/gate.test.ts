@@ -38,7 +38,14 @@ const EXPECTED: Record<string, Record<Who, Verdict>> = {
 };
 
 function bootstrap(): Record<Who, Verdict> {
-  return { anonymous: 'in', worker: 'in', manager: 'in', 'foreign CA': 'in', 'other swarm': 'denied', removed: 'denied' };
+  return {
+    anonymous: 'in',
+    worker: 'in',
+    manager: 'in',
+    'foreign CA': 'in',
+    'other swarm': 'denied',
+    removed: 'denied',
+  };
 }
 function nodes(): Record<Who, Verdict> {
   return {
@@ -91,7 +98,12 @@ describe('who may call what', () => {
     const client = new grpc.Client(manager.address, present, CHANNEL_OPTIONS);
     try {
       return await new Promise<Verdict>((resolve) => {
-        const stream = client.makeServerStreamRequest(path, (bytes: Buffer) => bytes, (bytes) => bytes, Buffer.alloc(0));
+        const stream = client.makeServerStreamRequest(
+          path,
+          (bytes: Buffer) => bytes,
+          (bytes) => bytes,
+          Buffer.alloc(0),
+        );
         stream.on('data', () => resolve('in'));
         stream.on('error', (error: grpc.ServiceError) => resolve(verdictOf(error)));
         stream.on('end', () => resolve('in'));
@@ -156,7 +168,10 @@ describe('who may call what', () => {
     const before = await shown();
     const request = createCertificateRequest();
     const caller = { nodeId: manager.identity.nodeId, role: 'manager', clusterId: manager.cluster().ID } as const;
-    const renewed = await manager.authority.issue({ csr: Buffer.from(request.csr), token: '', availability: '' }, caller);
+    const renewed = await manager.authority.issue(
+      { csr: Buffer.from(request.csr), token: '', availability: '' },
+      caller,
+    );
     manager.identity.replace({ ...manager.identity.tls(), certificate: renewed.certificate, key: request.key });
     expect(await shown()).toBe(new X509Certificate(renewed.certificate).fingerprint256);
     expect(await shown()).not.toBe(before);

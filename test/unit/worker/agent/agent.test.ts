@@ -195,7 +195,12 @@ describe('agent and dispatcher over real TLS', () => {
 
   it('has the networks it needs and drops them', async () => {
     await agent.start();
-    const { Version: _v, CreatedAt: _c, UpdatedAt: _u, ...attachable } = networkObject('n1', {
+    const {
+      Version: _v,
+      CreatedAt: _c,
+      UpdatedAt: _u,
+      ...attachable
+    } = networkObject('n1', {
       Spec: { Name: 'n1', Attachable: true },
     });
     await manager.store.update((tx) => tx.create('networks', attachable));
@@ -238,6 +243,8 @@ describe('agent and dispatcher over real TLS', () => {
       tx.update('clusters', { ...cluster, RemovedNodes: [{ ID: identity.nodeId, Until: '2100-01-01T00:00:00Z' }] });
       tx.remove('nodes', identity.nodeId);
     });
-    await eventually(() => expect(agent.connectivity).toMatchObject({ connected: false, error: expect.stringContaining('removed') }));
+    await eventually(() =>
+      expect(agent.connectivity).toMatchObject({ connected: false, error: expect.stringContaining('removed') }),
+    );
   });
 });

@@ -80,8 +80,7 @@ describe('joinSwarm over real TLS', () => {
     },
     {
       id: 'other digest with the right secret',
-      token: () =>
-        foreign.cluster().JoinTokens.Worker.slice(0, -25) + secret(manager.cluster().JoinTokens.Worker),
+      token: () => foreign.cluster().JoinTokens.Worker.slice(0, -25) + secret(manager.cluster().JoinTokens.Worker),
       message: 'remote CA does not match fingerprint',
     },
     {
@@ -149,6 +148,8 @@ describe('joinSwarm over real TLS', () => {
     { id: 'space', address: 'a b' },
     { id: 'path', address: 'host/x:1' },
   ])('refuses the address with a $id', async ({ address }) => {
-    await expect(join(manager.cluster().JoinTokens.Worker, address)).rejects.toThrow(`invalid remote address: ${address}`);
+    await expect(join(manager.cluster().JoinTokens.Worker, address)).rejects.toThrow(
+      `invalid remote address: ${address}`,
+    );
   });
 });

@@ -1,0 +1,48 @@
+import { Allocator } from '../../manager/allocator/allocator.ts';
+import { newGossipKey } from '../../manager/ca/init-cluster.ts';
+import type { Dispatcher } from '../../manager/dispatcher/dispatcher.ts';
+import { KeyManager } from '../../manager/keymanager/key-manager.ts';
+import { Orchestrator } from '../../manager/orchestrator/orchestrator.ts';
+import { AttachmentAllocator } from '../../manager/resourceapi/attachment-allocator.ts';
+import { Scheduler } from '../../manager/scheduler/scheduler.ts';
+import type { Store } from '../../manager/store/transaction.ts';
+import type { Clock } from '../../proto/runtime/clock.ts';
+import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+
+export interface LeaderModules {
+  store: Store;
+  /** Outlives one leadership: the RPC edge keeps hold of it. */
+  dispatcher: Dispatcher;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+/** Everything that runs on the leader only. Made anew for each time that this manager leads, so nothing of an older term lingers. */
+export class LeaderPart implements Startable {
+  readonly attachments: AttachmentAllocator;
+  readonly #parts: readonly Startable[];
+
+  constructor(modules: LeaderModules) {
+    const { log } = modules;
+    const allocator = new Allocator({}, modules);
+    this.attachments = new AttachmentAllocator({}, { ...modules, addresses: allocator.addresses });
+    this.#parts = [
+      allocator,
+      new Scheduler({}, modules),
+      new Orchestrator({}, { ...modules, log: log.child({ module: 'manager/orchestrator' }) }),
+      new KeyManager({ ...modules, log: log.child({ module: 'manager/keymanager' }), newKey: newGossipKey }),
+      modules.dispatcher,
+    ];
+  }
+
+  start(): Promise<void> {
+    return startAll(this.#parts);
+  }
+
+  stop(): Promise<void> {
+    return stopAll(this.#parts);
+  }
+}

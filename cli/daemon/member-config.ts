@@ -1,0 +1,38 @@
+import path from 'node:path';
+import { FileTable } from '../../worker/storage/file-table.ts';
+import type { HostPort } from './addresses.ts';
+
+const ROW = 'member';
+
+/** How this node takes part in its swarm; kept beside its identity, from joining to leaving. */
+export interface MemberConfig {
+  listen: HostPort;
+  advertise: HostPort;
+  dataPathAddress: string;
+  /** Managers named when joining, host:port. */
+  remoteAddrs: string[];
+  /** Of a manager: its ID in Raft. */
+  raftId?: number;
+}
+
+/** `<data-dir>/member/member.json`; there is one while, and only while, the node is in a swarm. */
+export class MemberConfigStore {
+  readonly #table: FileTable<MemberConfig>;
+
+  constructor(options: { dataDir: string }) {
+    this.#table = new FileTable(path.join(options.dataDir, 'member'));
+  }
+
+  async load(): Promise<MemberConfig | undefined> {
+    return (await this.#table.open()).get(ROW);
+  }
+
+  async save(config: MemberConfig): Promise<void> {
+    await this.#table.open();
+    await this.#table.put(ROW, config);
+  }
+
+  remove(): Promise<void> {
+    return this.#table.destroy();
+  }
+}

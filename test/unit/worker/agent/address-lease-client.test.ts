@@ -1,0 +1,103 @@
+import type { ServiceError } from '@grpc/grpc-js';
+import { readdir } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { AttachmentAllocator } from '../../../../manager/dispatcher/attachment-allocator.ts';
+import { ManagerConnection } from '../../../../proto/rpc/manager-connection.ts';
+import { systemClock } from '../../../../proto/runtime/clock.ts';
+import { WaggleError } from '../../../../proto/runtime/errors.ts';
+import { silentLog } from '../../../../proto/runtime/log.ts';
+import { AddressLeaseClient } from '../../../../worker/agent/address-lease-client.ts';
+import { type LoopbackManager, startLoopbackManager, temporaryFolder } from '../../../fixtures/loopback-manager.ts';
+
+const hurried = { ...systemClock, after: (ms: number, run: () => void) => systemClock.after(ms / 20, run) };
+
+/** Leases of one network, and faults. */
+class FakeAllocator implements AttachmentAllocator {
+  readonly held = new Map<string, string>();
+  failures = 0;
+  #next = 2;
+  allocate(_node: string, _network: string, address: string | undefined, reference: string): Promise<string> {
+    if (address === '10.0.1.1') return Promise.reject(new WaggleError('already-exists', 'Address already in use'));
+    const known = [...this.held].find(([, holder]) => holder === reference)?.[0];
+    const given = known ?? address ?? `10.0.1.${this.#next++}`;
+    this.held.set(given, reference);
+    return Promise.resolve(`${given}/24`);
+  }
+  release(_node: string, _network: string, address: string): Promise<void> {
+    if (this.failures-- > 0) return Promise.reject(new WaggleError('unavailable', 'no quorum'));
+    this.held.delete(address);
+    return Promise.resolve();
+  }
+  report(_node: string, held: readonly { address: string }[]): Promise<void> {
+    const kept = new Set(held.map((one) => one.address));
+    for (const address of this.held.keys()) if (!kept.has(address)) this.held.delete(address);
+    return Promise.resolve();
+  }
+}
+
+describe('AddressLeaseClient', () => {
+  let allocator: FakeAllocator;
+  let manager: LoopbackManager;
+  let connection: ManagerConnection;
+  let disk: { folder: string; remove: () => Promise<void> };
+  let leases: AddressLeaseClient;
+  beforeEach(async () => {
+    allocator = new FakeAllocator();
+    manager = await startLoopbackManager({ allocator });
+    connection = new ManagerConnection(manager.address, manager.identity.tls());
+    disk = await temporaryFolder();
+    leases = newLeases();
+    await leases.start();
+  });
+  afterEach(async () => {
+    await leases.stop();
+    connection.close();
+    await manager.stop();
+    await disk.remove();
+  });
+  const newLeases = (): AddressLeaseClient =>
+    new AddressLeaseClient({ dataDir: disk.folder }, { clock: hurried, random: () => 0, log: silentLog });
+  const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 3000, interval: 2 });
+
+  it('gives the same address for the same reference, and passes errors on', async () => {
+    leases.attach(connection);
+    expect(await leases.allocate('n', undefined, 'r1')).toBe('10.0.1.2/24');
+    expect(await leases.allocate('n', undefined, 'r1')).toBe('10.0.1.2/24');
+    const taken = leases.allocate('n', '10.0.1.1', 'r2');
+    await expect(taken).rejects.toMatchObject({ code: 'already-exists', message: 'Address already in use' });
+    expect(((await taken.catch((error: Error) => error)) as Error).cause as ServiceError).toBeDefined();
+  });
+
+  it('says so when no manager can be reached, and waits a little for one', async () => {
+    await expect(leases.allocate('n', undefined, 'r1')).rejects.toMatchObject({ code: 'unavailable' });
+    const waiting = leases.allocate('n', undefined, 'r1');
+    leases.attach(connection);
+    expect(await waiting).toBe('10.0.1.2/24');
+  });
+
+  it('releases until the manager knows, over a restart too', async () => {
+    allocator.held.set('10.0.1.9', 'old');
+    leases.release('n', '10.0.1.9');
+    await vi.waitFor(async () => {
+      expect(await readdir(`${disk.folder}/agent/releases`)).toEqual(['n%2F10.0.1.9.json']);
+    });
+    await leases.stop();
+    leases = newLeases();
+    await leases.start();
+    allocator.failures = 3;
+    leases.attach(connection);
+    await eventually(() => expect(allocator.held.size).toBe(0));
+    await vi.waitFor(async () => expect(await readdir(`${disk.folder}/agent/releases`)).toEqual([]));
+  });
+
+  it('never lets an old release take away a new lease of the same address', async () => {
+    leases.attach(connection);
+    await leases.allocate('n', '10.0.1.7', 'r1');
+    allocator.failures = 2;
+    leases.release('n', '10.0.1.7');
+    await leases.allocate('n', '10.0.1.7', 'r2');
+    await leases.report([{ networkId: 'n', address: '10.0.1.7' }]);
+    await new Promise((resolve) => systemClock.after(100, () => resolve(undefined)));
+    expect(allocator.held.get('10.0.1.7')).toBe('r2');
+  });
+});
