@@ -54,17 +54,14 @@ export class ApiClient {
     headers: Record<string, string> = {},
   ): Promise<T> {
     const docker = await this.#open();
-    const given = new URLSearchParams();
-    for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, String(value));
-    const search = given.toString();
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
     const options = {
-      path: search === '' ? path : `${path}?${search}`,
+      // The trailing `?` is how docker-modem is told that there is a query.
+      path: given.length === 0 ? path : `${path}?`,
       method,
       headers,
       statusCodes: { 200: true, 201: true, 204: true },
-      ...(body === undefined
-        ? {}
-        : { file: JSON.stringify(body), headers: { 'Content-Type': 'application/json', ...headers } }),
+      options: { _query: Object.fromEntries(given), _body: body ?? {} },
     };
     return new Promise<T>((resolve, reject) => {
       docker.modem.dial(options as never, (failure: unknown, answer: unknown) => {

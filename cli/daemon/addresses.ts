@@ -14,7 +14,10 @@ export const DEFAULT_LISTEN_PORT = 2377;
 /** `[ip|interface][:port]` of `--listen-addr`. @throws WaggleError in Docker's words. */
 export function resolveListenAddress(text: string | undefined, interfaces: Interfaces): HostPort {
   const { host, port } = split(text === undefined || text === '' ? '0.0.0.0' : text);
-  if (host === '') throw invalid('must specify a listening address because the address to advertise is not recognized as a system address');
+  if (host === '')
+    throw invalid(
+      'must specify a listening address because the address to advertise is not recognized as a system address',
+    );
   return { host: isIP(host) === 0 ? addressOf(host, interfaces) : host, port };
 }
 
@@ -25,7 +28,8 @@ export function resolveListenAddress(text: string | undefined, interfaces: Inter
 export function resolveAdvertiseAddress(text: string | undefined, listen: HostPort, interfaces: Interfaces): HostPort {
   if (text !== undefined && text !== '') {
     const { host, port } = split(text, listen.port);
-    if (host === '0.0.0.0') throw invalid('advertise address must be a non-zero IP address or network interface (with optional port number)');
+    if (host === '0.0.0.0')
+      throw invalid('advertise address must be a non-zero IP address or network interface (with optional port number)');
     return { host: isIP(host) === 0 ? addressOf(host, interfaces) : host, port };
   }
   if (listen.host !== '0.0.0.0' && listen.host !== '::') return listen;
@@ -44,10 +48,14 @@ function onlyAddress(interfaces: Interfaces): string {
   const addresses = candidates.flatMap(([, each]) => each);
   const [first] = addresses;
   if (first === undefined) {
-    throw invalid('could not choose an IP address to advertise since this system has no usable network interface - specify one with --advertise-addr');
+    throw invalid(
+      'could not choose an IP address to advertise since this system has no usable network interface - specify one with --advertise-addr',
+    );
   }
   if (addresses.length > 1) {
-    throw invalid(`could not choose an IP address to advertise since this system has multiple addresses (${addresses.join(', ')}) - specify one with --advertise-addr`);
+    throw invalid(
+      `could not choose an IP address to advertise since this system has multiple addresses (${addresses.join(', ')}) - specify one with --advertise-addr`,
+    );
   }
   return first;
 }
@@ -57,7 +65,8 @@ function addressOf(name: string, interfaces: Interfaces): string {
   if (addresses === undefined) throw invalid(`could not find network interface or IP address "${name}"`);
   const [first] = addresses;
   if (first === undefined) throw invalid(`interface ${name} has no usable IPv4 addresses`);
-  if (addresses.length > 1) throw invalid(`interface ${name} has more than one IPv4 address (${addresses.join(' and ')})`);
+  if (addresses.length > 1)
+    throw invalid(`interface ${name} has more than one IPv4 address (${addresses.join(' and ')})`);
   return first;
 }
 

@@ -101,12 +101,20 @@ export class ManagerPart implements Startable {
       },
     );
     this.store.connect(this.#raft);
-    this.#dispatcher = new Dispatcher({ store: this.store, clock, random, log: log.child({ module: 'manager/dispatcher' }) });
+    this.#dispatcher = new Dispatcher({
+      store: this.store,
+      clock,
+      random,
+      log: log.child({ module: 'manager/dispatcher' }),
+    });
     this.control = new Control(
       { promotion: false },
       { store: this.store, clock, random, newId, joinToken: newJoinToken, isTaskUpToDate },
     );
-    this.#server = new ManagerServer(options.listen, { source: modules.source, log: log.child({ module: 'manager/server' }) });
+    this.#server = new ManagerServer(options.listen, {
+      source: modules.source,
+      log: log.child({ module: 'manager/server' }),
+    });
     this.#addServices();
   }
 
@@ -176,7 +184,10 @@ export class ManagerPart implements Startable {
       { store: this.store, clock, log: log.child({ module: 'manager/ca' }) },
     );
     for (const server of [this.#server.authenticated, this.#server.bootstrap]) addCaServices(server, gate, authority);
-    addDispatcherServices(this.#server.authenticated, gate, { dispatcher: this.#dispatcher, allocator: this.#attachments() });
+    addDispatcherServices(this.#server.authenticated, gate, {
+      dispatcher: this.#dispatcher,
+      allocator: this.#attachments(),
+    });
     addControlService(this.#server.authenticated, gate, () => (this.#leader === undefined ? undefined : this.control));
   }
 

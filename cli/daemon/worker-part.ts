@@ -1,11 +1,10 @@
-import path from 'node:path';
 import { Agent } from '../../worker/agent/agent.ts';
 import type { SwarmFacts } from '../../worker/agent/swarm-facts.ts';
 import { ContainerNames, DEFAULT_CONTAINER_NAMES_OPTIONS } from '../../worker/docker/container-names.ts';
-import { DEFAULT_CONTROLLER_OPTIONS } from '../../worker/docker/container-controller.ts';
+import { DEFAULT_CONTAINER_CONTROLLER_OPTIONS } from '../../worker/docker/container-controller.ts';
 import { describeNode } from '../../worker/docker/describe-node.ts';
 import { DockerExecutor } from '../../worker/docker/docker-executor.ts';
-import { ImagePuller } from '../../worker/docker/image-puller.ts';
+import { DEFAULT_IMAGE_PULLER_OPTIONS, ImagePuller } from '../../worker/docker/image-puller.ts';
 import { DEFAULT_LOCAL_NETWORKS_OPTIONS, LocalNetworks } from '../../worker/docker/local-networks.ts';
 import { EndpointGossip } from '../../worker/gossip/endpoint-gossip.ts';
 import { CertificateRenewer } from '../../worker/identity/certificate-renewer.ts';
@@ -13,7 +12,11 @@ import type { Identity } from '../../worker/identity/identity.ts';
 import type { IdentityStore } from '../../worker/identity/identity-store.ts';
 import { inventoryOf, type EngineInventory, type InspectedNetwork } from '../../worker/network/engine-inventory.ts';
 import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
+import { SandboxBinding } from '../../worker/network/sandbox/sandbox-binding.ts';
 import { SandboxSet } from '../../worker/network/sandbox/sandbox-set.ts';
+import type { AssignedNetwork } from '../../worker/network/assigned-network.ts';
+import { isTerminal } from '../../proto/objects/task-state.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { WorkerNetwork } from '../../worker/network/worker-network.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
@@ -23,7 +26,9 @@ import type { EngineSide } from './engine-side.ts';
 import type { MemberConfig } from './member-config.ts';
 
 export const GOSSIP_PORT = 7946;
-const DEFAULT_DATA_PATH_PORT = 4789;
+/** As long as Docker's join waits for a manager. */
+const FIRST_FACTS_MS = 20_000;
+const RESOLVE_MS = 2_000;
 const TWIN_OPTION = 'waggle.network';
 
 export interface WorkerPartOptions {
@@ -32,7 +37,6 @@ export interface WorkerPartOptions {
   member: MemberConfig;
   /** Managers to begin with, host:port. */
   managers: readonly string[];
-  dataPathPort?: number;
 }
 
 export interface WorkerPartModules {
@@ -43,4 +47,211 @@ export interface WorkerPartModules {
   clock: Clock;
   random: Random;
   log: Log;
+}
+
+/**
+ * The worker's half of a node in a swarm: identity and agent, the engine's twins of swarm networks, overlay, gossip and
+ * resolver. Parts are started so that each finds what it stands on, and stopped in reverse.
+ */
+export class WorkerPart implements Startable {
+  readonly agent: Agent;
+  readonly networks: LocalNetworks;
+  readonly #options: WorkerPartOptions;
+  readonly #modules: WorkerPartModules;
+  readonly #executor: DockerExecutor;
+  readonly #names: ContainerNames;
+  readonly #gossip: EndpointGossip;
+  readonly #resolver: SandboxSet;
+  readonly #renewer: CertificateRenewer;
+  #network: WorkerNetwork | undefined;
+  #started: Startable[] = [];
+  readonly #unsubscribes: (() => void)[] = [];
+
+  constructor(options: WorkerPartOptions, modules: WorkerPartModules) {
+    this.#options = options;
+    this.#modules = modules;
+    const { clock, random, log, identity, engineSide } = modules;
+    const shared = { clock, random, log, engine: engineSide.engine, events: engineSide.events };
+    const { host } = options.member.advertise;
+    this.#executor = new DockerExecutor(
+      { ...DEFAULT_CONTAINER_CONTROLLER_OPTIONS, nodeId: identity.nodeId },
+      {
+        ...shared,
+        images: new ImagePuller(DEFAULT_IMAGE_PULLER_OPTIONS, shared),
+        networks: { ensure: (networkId) => this.networks.ensure(networkId) },
+      },
+    );
+    this.#renewer = new CertificateRenewer({
+      ...shared,
+      identity,
+      store: modules.identityStore,
+      managers: () => this.agent.managers,
+    });
+    this.agent = new Agent(
+      {
+        dataDir: options.dataDir,
+        managers: options.managers,
+        advertiseAddress: host,
+        dataPathAddress: options.member.dataPathAddress,
+        gossipAddress: `${host}:${GOSSIP_PORT}`,
+      },
+      {
+        ...shared,
+        identity,
+        executor: this.#executor,
+        describe: () => describeNode(engineSide.engine),
+        renew: () => this.#renewer.renewNow(),
+      },
+    );
+    const { assigned } = this.agent.tasks;
+    this.networks = new LocalNetworks(DEFAULT_LOCAL_NETWORKS_OPTIONS, { ...shared, assigned });
+    this.#names = new ContainerNames(DEFAULT_CONTAINER_NAMES_OPTIONS, {
+      ...shared,
+      networks: () => this.networks.mappings(),
+    });
+    this.#gossip = new EndpointGossip({ nodeId: identity.nodeId, bindAddress: host, port: GOSSIP_PORT }, shared);
+    this.#resolver = new SandboxSet({ table: this.#gossip, clock, log });
+  }
+
+  /**
+   * Resolves once a manager has told this node of the swarm, now or in an earlier life.
+   * @throws WaggleError deadline-exceeded when none does within 20 s; then nothing is left running.
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#begin(this.#gossip, this.#resolver, this.agent);
+      const facts = await this.#firstFacts();
+      const network = this.#makeNetwork(facts.cluster.DataPathPort);
+      this.#network = network;
+      this.#follow(network);
+      await this.#begin(this.networks, this.#names, network, this.#renewer);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Containers go on running and talking. */
+  async stop(): Promise<void> {
+    this.#modules.plugin.setBackend(undefined);
+    for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
+    await stopAll(this.#started.splice(0));
+  }
+
+  /** For leaving the swarm: tasks, their containers, twins, overlays and every record are gone when it resolves. */
+  async leave(): Promise<void> {
+    await this.agent.leave();
+    await this.#executor.removeAll();
+    await this.networks.stop();
+    await this.networks.purge();
+    await this.#network?.purge();
+    await this.stop();
+  }
+
+  async #begin(...parts: readonly Startable[]): Promise<void> {
+    await startAll(parts);
+    this.#started.push(...parts);
+  }
+
+  /** Ties the parts together: each change of one is told to those that depend on it. */
+  #follow(network: WorkerNetwork): void {
+    const { assigned } = this.agent.tasks;
+    const binding = new SandboxBinding({ sandboxes: this.#resolver, endpoints: () => network.endpoints(), assigned });
+    const sync = (): void => {
+      binding.sync().catch((error: unknown) => {
+        this.#modules.log.warn({ error: messageOf(error) }, 'names are not resolved in every container yet');
+      });
+    };
+    const { events } = this.#modules.engineSide;
+    this.#unsubscribes.push(
+      this.agent.onFacts((facts) => this.#learn(facts)),
+      assigned.onChange(() => this.networks.wake()),
+      this.networks.onChange(() => this.#names.wake()),
+      network.onEndpoint(sync),
+      this.agent.onTaskStatus(() => network.refreshNames()),
+      events.subscribe({ event: () => undefined, resync: () => network.engineReconnected() }),
+    );
+    this.#modules.plugin.setBackend(binding.wrap(network.backend));
+  }
+
+  #firstFacts(): Promise<SwarmFacts> {
+    const { promise, resolve, reject } = Promise.withResolvers<SwarmFacts>();
+    const cancel = this.#modules.clock.after(FIRST_FACTS_MS, () => {
+      const { connectivity } = this.agent;
+      const why = connectivity.connected ? 'it told nothing of the swarm' : connectivity.error;
+      reject(new WaggleError('deadline-exceeded', `Timeout was reached before node joined: ${why}`));
+    });
+    const unsubscribe = this.agent.onFacts(resolve);
+    return promise.finally(() => {
+      cancel();
+      unsubscribe();
+    });
+  }
+
+  #learn(facts: SwarmFacts): void {
+    const others = facts.gossipPeers.filter((peer) => peer.nodeId !== this.#modules.identity.nodeId);
+    this.#gossip.setPeers(others.map(({ nodeId, address }) => ({ nodeId, ...splitHostPort(address) })));
+    const keys = facts.keys.filter((key) => key.subsystem === 'networking:gossip');
+    this.#gossip.setKeys(keys.map(({ tag, key }) => ({ tag, key: Buffer.from(key, 'base64') })));
+  }
+
+  #makeNetwork(dataPathPort: number): WorkerNetwork {
+    const { clock, random, log } = this.#modules;
+    const { tasks, leases } = this.agent;
+    return new WorkerNetwork(
+      {
+        dataDir: this.#options.dataDir,
+        execRoot: this.#options.execRoot,
+        dataPathAddress: this.#options.member.dataPathAddress,
+        dataPathPort,
+      },
+      {
+        assigned: tasks.assigned,
+        leases,
+        endpointTable: this.#gossip,
+        containerNames: this.#names,
+        inventory: () => this.#inventory(),
+        resolveNetwork: (networkId) => this.#awaitNetwork(networkId),
+        isTaskReady: (task) => tasks.statusOf(task.ID)?.State === 'running' && !isTerminal(task.DesiredState),
+        clock,
+        random,
+        log,
+      },
+    );
+  }
+
+  async #inventory(): Promise<EngineInventory> {
+    const { engine } = this.#modules.engineSide;
+    const twins = await engine.call((docker) =>
+      docker.listNetworks({ filters: { driver: [DEFAULT_LOCAL_NETWORKS_OPTIONS.driver] } }),
+    );
+    const inspected = await Promise.all(
+      twins.map(({ Id }) => engine.call((docker) => docker.getNetwork(Id).inspect() as Promise<unknown>)),
+    );
+    return inventoryOf(inspected as InspectedNetwork[], TWIN_OPTION);
+  }
+
+  /** Assignments may be a moment behind what the engine is asked for. The caller bounds the wait. */
+  #awaitNetwork(networkId: string): Promise<AssignedNetwork | undefined> {
+    const { assigned } = this.agent.tasks;
+    const { promise, resolve } = Promise.withResolvers<AssignedNetwork | undefined>();
+    const look = (): void => {
+      const network = assigned.networks.get(networkId);
+      if (network === undefined) return;
+      unsubscribe();
+      resolve(network);
+    };
+    const unsubscribe = assigned.onChange(look);
+    look();
+    this.#modules.clock.after(RESOLVE_MS, () => {
+      unsubscribe();
+      resolve(undefined);
+    });
+    return promise;
+  }
+}
+
+function splitHostPort(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
 }

@@ -276,8 +276,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
 
   #afterPersist(ready: Ready): void {
     if (this.#stopped) return;
-    const last = ready.persist.entries.at(-1) ?? ready.persist.snapshot;
-    if (last !== undefined) this.#core().persisted(last.index, last.term);
+    this.#core().persisted(ready);
     this.#send(ready.afterPersist);
     this.#schedule();
   }

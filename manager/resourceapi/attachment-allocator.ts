@@ -116,7 +116,7 @@ export class AttachmentAllocator {
     const wanted = this.#reservations.has(key) ? '' : (request.address ?? '');
     const grant = this.#addresses.give(request.networkId, holder, wanted === '' ? undefined : wanted);
     if (!grant.ok) throw refusal(grant.reason, request);
-
+    this.#addresses.pin(holder);
     this.#reservations.set(key, reservation);
     try {
       const address = await this.#store.update((tx) => {

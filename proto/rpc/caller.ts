@@ -1,4 +1,4 @@
-import type { AuthContext } from '@grpc/grpc-js/build/src/auth-context.js';
+import type { ServerUnaryCall } from '@grpc/grpc-js';
 import type { NodeRole } from '../objects/node.ts';
 
 /** Who calls, as the verified certificate says: CN is the node, OU its role, O the swarm. */
@@ -7,6 +7,8 @@ export interface Caller {
   role: NodeRole;
   clusterId: string;
 }
+
+type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
 
 const ROLE_OF_UNIT: ReadonlyMap<string, NodeRole> = new Map([
   ['swarm-manager', 'manager'],

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointRecord, LocalEndpoint } from '../../worker/gossip/endpoint-table.ts';
@@ -307,14 +307,23 @@ describe('restarts', () => {
     expect(ports).toHaveLength(1);
   });
 
-  it('takes down what the engine has lost while the plugin was away', async () => {
-    const a = lab.host(0);
-    await runContainer(a, 'lost', 'net2');
+  it('takes down what the engine does not know, and takes up what only the engine knows', async () => {
+    const [a, b] = [lab.host(0), lab.host(1)];
+    const folder = path.join(a.options.folder, 'lib-waggle/network/endpoints');
     await node(0).kill();
-    await killEngine(a);
-    await a.startEngine();
+    const known = readdirSync(folder);
+    expect(known.length).toBe(2);
+    for (const file of known) rmSync(path.join(folder, file));
+    const ghost = 'dead'.repeat(16);
+    const row = { endpointId: ghost, localNetworkId: 'x', networkId: NET1, address: '10.91.1.200/24' };
+    const rest = { mac: '02:42:0a:5b:01:c8', sandboxKey: '', state: 'joined' };
+    writeFileSync(path.join(folder, `${ghost}.json`), JSON.stringify({ ...row, ...rest }));
     await node(0).start();
-    await eventually('the endpoint to be gone', () => node(0).output.published.length === 0, { timeoutMs: 60_000 });
+    await eventually('both endpoints to be known again', () => node(0).output.published.length === 3);
+    await untilPings(a, 'net1c1', await addressOf(b, 'net1c2', 'net1'));
+    await untilPings(b, 'net1c2', await addressOf(a, 'net1c1', 'net1'));
+    await eventually('the ghost to be gone', () => node(0).output.published.length === 2);
+    expect(node(0).output.published.map((each) => each.endpointId)).not.toContain(ghost);
   });
 });
 
@@ -367,7 +376,11 @@ describe('removal', () => {
         'namespaces to be gone',
         async () => !(await host.exec(['ip', 'netns'])).stdout.includes('1-net'),
       );
-      expect((await host.exec(['ip', '-br', 'link'])).stdout).not.toMatch(/wge|vxlan/);
+      // The kernel takes a namespace apart after its name is gone.
+      await eventually(
+        'links to be gone',
+        async () => !/wge|vxlan/.test((await host.exec(['ip', '-br', 'link'])).stdout),
+      );
     }
   });
 

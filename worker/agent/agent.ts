@@ -1,5 +1,6 @@
 import path from 'node:path';
-import type { NodeDescription } from '../../proto/objects/node.ts';
+import type { NodeDescription, NodeRole } from '../../proto/objects/node.ts';
+import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
@@ -8,7 +9,6 @@ import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import type { Executor } from '../exec/controller.ts';
-import type { Identity } from '../identity/identity.ts';
 import { FileTable } from '../storage/file-table.ts';
 import { AddressLeaseClient } from './address-lease-client.ts';
 import { AgentSession } from './agent-session.ts';
@@ -37,7 +37,8 @@ export interface AgentOptions {
 }
 
 export interface AgentModules {
-  identity: Identity;
+  /** The node's certificate and the role in it. */
+  identity: TlsSource & { readonly role: NodeRole };
   executor: Executor;
   /** Asked for each session. */
   describe: () => Promise<NodeDescription>;
@@ -104,6 +105,11 @@ export class Agent implements Startable {
     this.#listeners.add(listener);
     if (this.#facts !== undefined) listener(this.#facts);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Called after a task of this node has got any further. @returns the unsubscribe. */
+  onTaskStatus(listener: (taskId: string) => void): () => void {
+    return this.#reporter.onReport(listener);
   }
 
   /** Takes up what runs already; does not wait for a manager. */

@@ -25,6 +25,7 @@ export class StatusReporter {
   readonly #random: Random;
   readonly #log: Log;
   readonly #dirty = new Map<string, TaskStatus>();
+  readonly #listeners = new Set<(taskId: string) => void>();
   #wake: (() => void) | undefined;
 
   constructor(modules: { clock: Clock; random: Random; log: Log }) {
@@ -40,6 +41,13 @@ export class StatusReporter {
   report(taskId: string, status: TaskStatus): void {
     this.#dirty.set(taskId, status);
     this.#wake?.();
+    for (const listener of this.#listeners) listener(taskId);
+  }
+
+  /** Called after each new status, before a manager knows of it. @returns the unsubscribe. */
+  onReport(listener: (taskId: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** The task is gone from this node: nobody wants to know any more. */

@@ -24,6 +24,8 @@ export interface NetworkReconcilerModules {
   remove(endpointId: string): Promise<void>;
   /** Takes up the data path of an endpoint that lives (Overlays.resume). */
   resume(networkId: string): Promise<void>;
+  /** Every endpoint that the engine has is known now (Overlays.trust). */
+  trust(): void;
   clock: Clock;
   log: Log;
 }
@@ -39,6 +41,8 @@ export class NetworkReconciler implements Startable {
   #missing = new Map<string, number>();
   #cancelTimer: CancelTimer | undefined;
   #running: Promise<void> | undefined;
+  /** Someone has asked for a comparison while one was under way. */
+  #again = false;
   #failures = 0;
   #stopped = true;
 
@@ -62,10 +66,13 @@ export class NetworkReconciler implements Startable {
 
   /** Compares now: the engine has come back. */
   wake(): void {
-    if (this.#stopped || this.#running !== undefined) return;
+    if (this.#stopped) return;
+    this.#again = this.#running !== undefined;
+    if (this.#again) return;
     this.#cancelTimer?.();
     this.#running = this.#compare().then((delayMs) => {
       this.#running = undefined;
+      if (this.#again) return this.wake();
       if (!this.#stopped) this.#cancelTimer = this.#modules.clock.after(delayMs, () => this.wake());
     });
   }
@@ -77,6 +84,7 @@ export class NetworkReconciler implements Startable {
       const inventory = await this.#modules.inventory();
       await this.#adoptNetworks(inventory);
       for (const endpoint of inventory.endpoints) await this.#adopt(endpoint);
+      this.#modules.trust();
       await this.#removeMissing(before, inventory);
       this.#failures = 0;
       return this.#missing.size > 0 ? CONFIRM_MS : EVERY_MS;

@@ -117,11 +117,13 @@ export class WorkerNetwork implements Startable {
    */
   async purge(): Promise<void> {
     await this.#reconciler.stop();
-    const networks = this.#connectedNetworks();
-    for (const endpoint of this.#endpoints.all()) this.#endpoints.remove(endpoint.endpointId);
+    const endpoints = this.#endpoints.all();
+    for (const { endpointId } of endpoints) this.#endpoints.remove(endpointId);
     for (const lease of this.#leases.all()) this.#leases.release(lease.networkId, lease.address);
     for (const { localNetworkId } of this.#networks.locals()) this.#networks.remove(localNetworkId);
-    await Promise.allSettled([...networks].map((networkId) => this.#overlays.settle(networkId)));
+    this.#overlays.trust();
+    const removals = endpoints.map((each) => this.#overlays.disconnect(each.networkId, each.endpointId));
+    await Promise.allSettled(removals);
     await this.#overlays.audit();
   }
 
@@ -215,6 +217,7 @@ export class WorkerNetwork implements Startable {
       leases: this.#leases,
       remove: (endpointId) => removeEndpoint(down, endpointId),
       resume: (networkId) => this.#overlays.resume(networkId),
+      trust: () => this.#overlays.trust(),
       clock,
       log,
     });

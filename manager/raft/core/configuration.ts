@@ -1,4 +1,4 @@
-import { type Configuration, EMPTY_CONFIGURATION, type RaftId } from './entry.ts';
+import type { Configuration, RaftId } from './entry.ts';
 import { isJoint } from './quorum.ts';
 
 export interface MemberChange {
@@ -38,14 +38,6 @@ export function changeConfiguration(now: Configuration, change: ConfigurationCha
   };
 }
 
-/** Drops whoever is given twice, and checks that the halves are disjoint: for configurations from outside. */
-export function parseConfiguration(given: Partial<Configuration>): Configuration {
-  const configuration = { ...EMPTY_CONFIGURATION, ...given };
-  const { voters, learners } = configuration;
-  if (learners.some((id) => voters.includes(id))) throw new ConfigurationError('a member is voter and learner');
-  return configuration;
-}
-
 function leaveJoint(now: Configuration): Configuration {
   if (!isJoint(now)) throw new ConfigurationError('the configuration is not joint');
   return {
@@ -57,6 +49,7 @@ function leaveJoint(now: Configuration): Configuration {
 }
 
 function applyOne(now: Configuration, { kind, id }: MemberChange): Configuration {
+  if (!Number.isSafeInteger(id) || id <= 0) throw new ConfigurationError(`${id} is no Raft ID`);
   const voters = now.voters.filter((each) => each !== id);
   const learners = now.learners.filter((each) => each !== id);
   if (kind === 'add-voter') voters.push(id);

@@ -30,7 +30,11 @@ export function tickElection(state: RaftState): void {
   if (mayCampaign(state)) campaign(state, 'pre-vote');
 }
 
-/** False for learners, strangers, and while a committed change of the membership is not applied here yet. */
+/**
+ * False for learners, strangers, and while a committed change of the membership is not applied here yet: since a
+ * configuration counts from when it is applied, a candidate that lags by one could ask a majority that is none any more.
+ * (The next change is proposed after the last one was applied, so whoever holds it also knows the last one committed.)
+ */
 export function mayCampaign(state: RaftState): boolean {
   if (state.install !== undefined || !isVoter(state.configuration, state.options.id)) return false;
   const { log } = state;
@@ -91,6 +95,8 @@ export function handleVoteResponse(state: RaftState, response: VoteResponse): vo
   const { role } = state;
   const expected = response.preVote ? 'pre-candidate' : 'candidate';
   if (role.kind !== expected) return;
+  // A pre-vote for an earlier term that is only now arriving: it was not asked for this one.
+  if (response.preVote && response.granted && response.term !== state.term + 1) return;
   if (!role.votes.has(response.from)) role.votes.set(response.from, response.granted);
   const result = voteResult(state.configuration, role.votes);
   if (result === 'lost') becomeFollower(state, state.term, 0);

@@ -1,5 +1,4 @@
 import type { Append, Heartbeat, InstallSnapshot } from './message.ts';
-import { membersOf } from './quorum.ts';
 import { type RaftState, sendAfterPersist } from './state.ts';
 
 /** A follower's part of replication (Raft paper, figure 2 and 7). */
@@ -28,15 +27,14 @@ export function handleAppend(state: RaftState, append: Append): void {
 }
 
 export function handleHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
-  state.log.commitTo(Math.min(heartbeat.commit, state.log.lastIndex));
+  state.log.commitTo(heartbeat.commit);
   sendAfterPersist(state, { type: 'heartbeat-response', to: heartbeat.from, context: heartbeat.context });
 }
 
 /** Takes a snapshot only when it brings something that the log cannot. */
 export function handleSnapshot(state: RaftState, { from, meta }: InstallSnapshot): void {
   const { log } = state;
-  const isMember = membersOf(meta.configuration).includes(state.options.id);
-  if (meta.index <= log.committed || !isMember) {
+  if (meta.index <= log.committed) {
     accept(state, from, log.committed);
     return;
   }

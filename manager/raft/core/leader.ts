@@ -26,8 +26,9 @@ export function startLeading(state: RaftState): void {
     heartbeatElapsed: 0,
     transferee: 0,
     uncommittedBytes: 0,
-    // Whatever the log holds may be a change of the membership: wait for all of it.
-    pendingChangeIndex: state.log.lastIndex,
+    // Whatever the log holds may be a change of the membership: wait for all of it, and for an entry of this term
+    // (Ongaro, "bug in single-server membership changes", raft-dev 2015-07-10).
+    pendingChangeIndex: state.log.lastIndex + 1,
     reads: { waiting: [], rounds: [], lastContext: 0 },
   };
   state.electionElapsed = 0;
@@ -103,7 +104,7 @@ export function handleAppendResponse(state: RaftState, role: LeaderRole, respons
   if (advanced === undefined) return;
   role.progress.set(response.from, advanced);
   if (maybeCommit(state, role)) tellCommit(state, role);
-  else sendAppends(state, role, response.from);
+  sendAppends(state, role, response.from);
   finishTransfer(state, role, response.from);
 }
 
@@ -114,6 +115,7 @@ export function handleHeartbeatResponse(state: RaftState, role: LeaderRole, resp
   if (progress.match < state.log.lastIndex || progress.state === 'probe') {
     sendAppend(state, role, response.from, true);
   }
+  finishTransfer(state, role, response.from);
   echoRead(state, role, response.from, response.context);
 }
 
@@ -129,9 +131,9 @@ function resume(progress: Progress, limits: FlowLimits): Progress {
 export function maybeCommit(state: RaftState, role: LeaderRole): boolean {
   const index = committedIndex(state.configuration, (id) => role.progress.get(id)?.match ?? 0);
   if (index <= state.log.committed || state.log.termAt(index) !== state.term) return false;
-  const newly = state.log.slice(state.log.committed + 1, Number.POSITIVE_INFINITY) ?? [];
-  role.uncommittedBytes -= sizeOf(newly.filter((entry) => entry.index <= index));
-  role.uncommittedBytes = Math.max(0, role.uncommittedBytes);
+  const newly = state.log.bytesBetween(state.log.committed, index);
+  // Those of earlier terms were never counted.
+  role.uncommittedBytes = Math.max(0, role.uncommittedBytes - newly);
   state.log.commitTo(index);
   return true;
 }
@@ -139,8 +141,7 @@ export function maybeCommit(state: RaftState, role: LeaderRole): boolean {
 /** Sends the new commit index, with entries where there are some. */
 export function tellCommit(state: RaftState, role: LeaderRole): void {
   for (const to of role.progress.keys()) {
-    if (to === state.options.id) continue;
-    if (sendAppend(state, role, to, true)) sendAppends(state, role, to);
+    if (to !== state.options.id && sendAppend(state, role, to, true)) sendAppends(state, role, to);
   }
 }
 
@@ -226,8 +227,13 @@ export function startReadRound(state: RaftState, role: LeaderRole): void {
 }
 
 function echoRead(state: RaftState, role: LeaderRole, from: RaftId, context: number): void {
+  for (const round of role.reads.rounds) if (round.context <= context) round.echoed.add(from);
+  answerReads(state, role);
+}
+
+/** Answers the rounds that have their quorum; also after a change of what a quorum is. */
+export function answerReads(state: RaftState, role: LeaderRole): void {
   const { reads } = role;
-  for (const round of reads.rounds) if (round.context <= context) round.echoed.add(from);
   const answers = (echoed: Set<RaftId>): Map<RaftId, boolean> => new Map([...echoed].map((id) => [id, true]));
   // A later round that has its quorum proves leadership for the earlier ones too.
   const won = reads.rounds.findLastIndex((round) => voteResult(state.configuration, answers(round.echoed)) === 'won');

@@ -83,9 +83,12 @@ export function afterSend(progress: Progress, lastIndex: number, bytes: number):
   return { ...progress, next: lastIndex + 1, inflight: [...progress.inflight, { lastIndex, bytes }] };
 }
 
-/** The follower holds everything up to `index`. @returns undefined when that is no news. */
+/**
+ * The follower holds everything up to `index`. That is news also to a probe that only asked whether the logs still agree
+ * where they did: after it appends may be sent ahead again. @returns undefined when that is no news.
+ */
 export function acknowledge(progress: Progress, index: number): Progress | undefined {
-  if (index <= progress.match) return undefined;
+  if (index < progress.match || (index === progress.match && progress.state !== 'probe')) return undefined;
   const known = { ...progress, match: index, next: Math.max(progress.next, index + 1) };
   switch (known.state) {
     case 'probe':

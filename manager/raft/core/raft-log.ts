@@ -4,7 +4,7 @@ import type { LogEntry, SnapshotMeta } from './entry.ts';
 /**
  * The log in memory: everything after the last compaction. Knows what has been handed out for persisting and what is
  * on the disk; committed and applied are counters into it.
- * Invariants: applied <= committed <= last; applied <= stable; offset <= applied.
+ * Invariants: applied <= committed <= last; applied <= stable <= handedOut <= last; offset <= applied.
  */
 export class RaftLog {
   /** entries[i] has index offset + 1 + i; the entry at `offset` itself is known by its term only. */
@@ -16,7 +16,10 @@ export class RaftLog {
   /** Up to here the disk has it. */
   #stable = 0;
   #committed = 0;
+  /** Given out for applying. */
   #applied = 0;
+  /** Counts the times that entries were replaced: a write begun before says nothing of what is here now. */
+  #epoch = 0;
 
   /** @param entries what the disk holds, contiguous; those before the snapshot are kept for slow followers. */
   constructor(
@@ -26,8 +29,9 @@ export class RaftLog {
   ) {
     const first = entries[0];
     const base = snapshot ?? { index: 0, term: 0 };
-    const usable = first !== undefined && first.index <= base.index ? entries.slice(1) : entries;
-    const anchor = first !== undefined && first.index <= base.index ? first : base;
+    const beginsBefore = first !== undefined && first.index <= base.index;
+    const usable = beginsBefore ? entries.slice(1) : entries;
+    const anchor = beginsBefore ? first : base;
     this.#offset = anchor.index;
     this.#offsetTerm = anchor.term;
     this.#entries = [...usable];
@@ -35,7 +39,8 @@ export class RaftLog {
     this.#handedOut = this.lastIndex;
     this.#applied = base.index;
     this.#committed = Math.max(base.index, Math.min(commit, this.lastIndex));
-    invariant(this.#offset <= base.index, 'entries between the snapshot and the log are missing');
+    invariant(usable[0] === undefined || usable[0].index === this.firstIndex, 'entries after the snapshot are missing');
+    invariant(this.termAt(base.index) === base.term, 'the log does not agree with the snapshot');
   }
 
   get firstIndex(): number {
@@ -62,6 +67,10 @@ export class RaftLog {
     return this.#stable;
   }
 
+  get epoch(): number {
+    return this.#epoch;
+  }
+
   /** Undefined when the index is compacted away or not there yet. */
   termAt(index: number): number | undefined {
     if (index === this.#offset) return this.#offsetTerm;
@@ -81,6 +90,15 @@ export class RaftLog {
       taken.push(entry);
     }
     return taken;
+  }
+
+  /** Bytes of data in the entries after `after` up to `last`. */
+  bytesBetween(after: number, last: number): number {
+    let bytes = 0;
+    for (let index = after + 1; index <= last; index++) {
+      bytes += this.#entries[index - this.#offset - 1]?.data.length ?? 0;
+    }
+    return bytes;
   }
 
   /** A leader's own new entries. */
@@ -106,7 +124,7 @@ export class RaftLog {
     return prevIndex + entries.length;
   }
 
-  /** The last index at or below `index` whose term is at or below `term`; where two logs may still agree. */
+  /** The last index at or below `index` whose term is at or below `term`, so far as the log goes back; where two logs may still agree. */
   findConflict(index: number, term: number): { index: number; term: number } {
     let at = Math.min(index, this.lastIndex);
     while (at > this.#offset && (this.termAt(at) ?? 0) > term) at--;
@@ -118,7 +136,7 @@ export class RaftLog {
     return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
   }
 
-  /** @returns true when that moved it. */
+  /** @returns true when that moved it. @throws InvariantError when the log has lost what it acknowledged. */
   commitTo(index: number): boolean {
     if (index <= this.#committed) return false;
     invariant(index <= this.lastIndex, `commit ${index} is beyond the log's end ${this.lastIndex}: it was lost`);
@@ -133,9 +151,12 @@ export class RaftLog {
     return fresh;
   }
 
-  /** The disk has the entry `index` of `term`; ignored when that entry was replaced meanwhile. */
-  stableTo(index: number, term: number): void {
-    if (index > this.#stable && this.termAt(index) === term) this.#stable = index;
+  /**
+   * The disk has everything up to `index` as it was in `epoch`. Ignored when entries were replaced since: those that
+   * took their place are on their way to the disk behind it, and their own report covers all before them.
+   */
+  stableTo(index: number, epoch: number): void {
+    if (epoch === this.#epoch && index > this.#stable) this.#stable = index;
   }
 
   /** Committed entries that are on this disk and not yet given out for applying. */
@@ -156,6 +177,7 @@ export class RaftLog {
     this.#stable = meta.index;
     this.#committed = meta.index;
     this.#applied = meta.index;
+    this.#epoch++;
   }
 
   /** Forgets the entries up to `index`, which must be applied. */
@@ -169,6 +191,8 @@ export class RaftLog {
 
   #truncateFrom(index: number): void {
     invariant(index > this.#committed, `entry ${index} is committed and would be replaced`);
+    if (index > this.lastIndex) return;
+    this.#epoch++;
     this.#entries.length = Math.min(this.#entries.length, index - this.#offset - 1);
     this.#handedOut = Math.min(this.#handedOut, index - 1);
     this.#stable = Math.min(this.#stable, index - 1);

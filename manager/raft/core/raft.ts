@@ -14,6 +14,7 @@ import type { Configuration, HardState, LogEntry, RaftId, SnapshotMeta } from '.
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.ts';
 import {
   acknowledgeOwn,
+  answerReads,
   appendOwn,
   broadcastAppend,
   handleAppendResponse,
@@ -28,7 +29,7 @@ import {
 } from './leader.ts';
 import type { Message } from './message.ts';
 import { newProgress, type Progress } from './progress.ts';
-import { isJoint, membersOf } from './quorum.ts';
+import { isJoint, isVoter, membersOf } from './quorum.ts';
 import { RaftLog } from './raft-log.ts';
 import { type LeaderRole, leaderOf, type RaftOptions, type RaftState, type Role, sendAfterPersist } from './state.ts';
 
@@ -44,17 +45,21 @@ export interface RaftStart {
 /**
  * What the owner has to do, in this order:
  *   1. send `immediate`;
- *   2. make `persist` durable: the snapshot first, then entries (they replace the log from the first one's index on)
- *      and hard state, together;
+ *   2. make `persist` durable: the snapshot, which replaces the whole log, then entries (they replace the log from the
+ *      first one's index on) and hard state, those two in one write: an entry must never be there without the commit
+ *      index that came with it (see `mayCampaign`);
  *   3. once that, and everything handed out before it, is durable: send `afterPersist` (those to the own ID go to
- *      `step`), and call `persisted` with the last entry;
- *   4. install `persist.snapshot` in the state machine, then apply `committed` in order; a conf-change entry by `applyChange`;
+ *      `step`), and call `persisted` with this Ready;
+ *   4. install `persist.snapshot` in the state machine, then apply `committed` in order; a conf-change entry by `applyChange`,
+ *      before anything else is asked of this member;
  *   5. answer `reads` whose index has been applied.
- * Steps 2 and 4 of consecutive Readys may overlap as long as each keeps its order.
+ * Steps 2 and 3 of a Ready may overlap with those of the next ones, as long as each keeps its order.
  */
 export interface Ready {
   immediate: readonly Message[];
   persist: { hardState: HardState | undefined; entries: readonly LogEntry[]; snapshot: SnapshotMeta | undefined };
+  /** Of the log, as handed out; for `persisted`. */
+  epoch: number;
   afterPersist: readonly Message[];
   committed: readonly LogEntry[];
   reads: readonly { request: number; index: number }[];
@@ -91,12 +96,16 @@ export class Raft {
 
   constructor(options: RaftOptions, start: RaftStart) {
     invariant(options.heartbeatTicks < options.electionTicks, 'a heartbeat must be shorter than an election time-out');
+    const { hardState } = start;
+    const log = new RaftLog(start.snapshot, start.entries, hardState.commit);
+    // A snapshot became durable and the hard state behind it did not: in the snapshot's term nothing was voted yet.
+    const isBehind = log.lastTerm > hardState.term;
     this.#state = {
       options,
-      term: start.hardState.term,
-      vote: start.hardState.vote,
+      term: isBehind ? log.lastTerm : hardState.term,
+      vote: isBehind ? 0 : hardState.vote,
       role: { kind: 'follower', leader: 0 },
-      log: new RaftLog(start.snapshot, start.entries, start.hardState.commit),
+      log,
       configuration: start.configuration,
       electionElapsed: 0,
       electionTimeout: 0,
@@ -106,7 +115,7 @@ export class Raft {
       afterPersist: [],
       answeredReads: [],
     };
-    this.#persisted = { term: start.hardState.term, vote: start.hardState.vote };
+    this.#persisted = { term: hardState.term, vote: hardState.vote };
     resetElectionTimer(this.#state);
   }
 
@@ -207,9 +216,11 @@ export class Raft {
     this.#state.log.compact(Math.min(compactIndex, this.#state.snapshot?.index ?? 0));
   }
 
-  /** The disk has everything up to this entry (step 3 of Ready). */
-  persisted(index: number, term: number): void {
-    this.#state.log.stableTo(index, term);
+  /** This Ready, and everything handed out before it, is on the disk (step 3 of Ready). */
+  persisted({ persist, epoch }: Pick<Ready, 'persist' | 'epoch'>): void {
+    const last = persist.entries.at(-1);
+    if (last === undefined) return;
+    this.#state.log.stableTo(last.index, epoch);
     if (this.#state.role.kind === 'leader') acknowledgeOwn(this.#state, this.#state.role, this.#state.log.stable);
   }
 
@@ -225,6 +236,7 @@ export class Raft {
     const ready: Ready = {
       immediate: take(state.immediate),
       persist: { hardState: this.#takeHardState(entries.length > 0 || snapshot !== undefined), entries, snapshot },
+      epoch: state.log.epoch,
       afterPersist: take(state.afterPersist),
       committed: state.log.takeCommitted(),
       reads: take(state.answeredReads),
@@ -236,7 +248,7 @@ export class Raft {
     return idle && persist.hardState === undefined && snapshot === undefined ? undefined : ready;
   }
 
-  /** The commit index alone is never worth an fsync: it is found again after a restart. */
+  /** The commit index alone is never worth an fsync: it is found again after a restart. With entries it costs nothing. */
   #takeHardState(writing: boolean): HardState | undefined {
     const { term, vote, log } = this.#state;
     if (!writing && this.#persisted.term === term && this.#persisted.vote === vote) return undefined;
@@ -302,7 +314,8 @@ export class Raft {
 
   #followLeader(leader: RaftId): void {
     const { role, term } = this.#state;
-    invariant(role.kind !== 'leader', `two leaders in term ${term}`);
+    const known = leaderOf(this.#state);
+    invariant(known === 0 || known === leader, `two leaders in term ${term}: ${known} and ${leader}`);
     if (role.kind !== 'follower' || role.leader !== leader) becomeFollower(this.#state, term, leader);
     this.#state.electionElapsed = 0;
   }
@@ -315,13 +328,16 @@ export class Raft {
       // Taken as active, so that a new member does not cost the leader its quorum before it has had time to answer.
       if (!role.progress.has(id)) role.progress.set(id, { ...newProgress(state.log.lastIndex), recentlyActive: true });
     }
-    if (!members.includes(state.options.id)) {
+    if (!isVoter(state.configuration, state.options.id)) {
+      // Removed, it steps down (thesis 4.2.2); the others must learn that the change is committed, for it counts from then.
+      tellCommit(state, role);
       becomeFollower(state, state.term, 0);
       return;
     }
-    if (!role.progress.has(role.transferee)) role.transferee = 0;
+    if (!isVoter(state.configuration, role.transferee)) role.transferee = 0;
     if (maybeCommit(state, role)) tellCommit(state, role);
     else broadcastAppend(state, role);
+    answerReads(state, role);
   }
 
   /** A joint configuration is left as soon as it is applied (thesis 4.3), also by a leader that came into it. */

@@ -18,7 +18,7 @@ export function encodeMessage(message: Message): Uint8Array {
     from: message.from,
     digests: [...message.digests],
     replyWanted: message.replyWanted,
-    updates: message.updates.map((update) => ({ ...update, changes: undefined, records: update.changes.map(toWire) })),
+    updates: message.updates.map(({ changes, ...update }) => ({ ...update, records: changes.map(toWire) })),
     digestCount: message.digestCount,
     synced: message.synced,
   }).finish();

@@ -42,6 +42,8 @@ export interface DesiredOverlay extends NetworkFacts {
   port: number;
   local: readonly LocalPort[];
   peers: readonly Peer[];
+  /** Ports that may be removed when they are not in `local`. Absent: every one that bears a name of ours. */
+  doomed?: ReadonlySet<string>;
 }
 
 export interface ObservedLink {

@@ -53,12 +53,15 @@ export interface OverlaysModules {
 interface Entry {
   overlay: Overlay;
   ages: PeerAges;
+  /** Ports whose endpoints were deleted while orphans were still to be spared. */
+  doomed: Set<string>;
 }
 
 /**
  * All overlays of this host. A network's namespace exists while the network has a container here. Leftovers of a
  * crash are found by their markers (namespaces) and names (veths that wait in the host), at the start and every 5 s;
- * then too each overlay is compared with the kernel.
+ * then too each overlay is compared with the kernel. But nothing is taken for a leftover before the engine has been
+ * asked what it has: if our own list of endpoints was lost, running containers would lose their links.
  */
 export class Overlays implements Startable {
   readonly #options: OverlaysOptions;
@@ -70,6 +73,7 @@ export class Overlays implements Startable {
   #cancelAudit: CancelTimer | undefined;
   #auditing: Promise<void> | undefined;
   #unsubscribe: (() => void) | undefined;
+  #trusted = false;
   #stopped = false;
 
   constructor(options: OverlaysOptions, modules: OverlaysModules) {
@@ -78,11 +82,10 @@ export class Overlays implements Startable {
     this.#log = modules.log.child({ module: 'worker/overlay' });
   }
 
-  /** Finds what a former run left, and removes of it what no endpoint needs. Resolves before that work is done. */
+  /** Overlays with endpoints are to be taken up by `resume`. */
   async start(): Promise<void> {
     this.#marked = await this.#modules.markers.open();
     await this.#sweepHost();
-    for (const { networkId } of this.#marked.values()) this.#entry(networkId).overlay.refresh();
     this.#unsubscribe = this.#modules.table.onChange((networkIds) => {
       for (const networkId of networkIds) this.refresh(networkId);
     });
@@ -110,15 +113,25 @@ export class Overlays implements Startable {
     return waiting;
   }
 
+  /** From now on what no endpoint needs is a leftover: the list of endpoints has been compared with the engine. */
+  trust(): void {
+    if (this.#trusted) return;
+    this.#trusted = true;
+    for (const { networkId } of this.#marked.values()) this.#entry(networkId).overlay.refresh();
+  }
+
   /** Takes up a network whose containers are connected already: after a restart, or when an endpoint was found again. */
   async resume(networkId: string): Promise<void> {
     await this.#mark(networkId);
     this.#entry(networkId).overlay.refresh();
   }
 
-  /** Resolves when the network's links fit `connected`: a removed endpoint's veth is gone, and after the last the namespace. */
-  async settle(networkId: string): Promise<void> {
-    if (this.#marked.has(namespaceName(networkId))) await this.#entry(networkId).overlay.settleLinks();
+  /** Removes the link of an endpoint that is no longer among `connected`, and after the network's last the namespace. */
+  async disconnect(networkId: string, endpointId: string): Promise<void> {
+    if (!this.#marked.has(namespaceName(networkId))) return;
+    const entry = this.#entry(networkId);
+    if (!this.#trusted) entry.doomed.add(portName(endpointId));
+    await entry.overlay.settleLinks();
   }
 
   /** Records, facts or endpoints of the network have changed. */
@@ -145,7 +158,7 @@ export class Overlays implements Startable {
     try {
       await this.#sweepHost();
       for (const [networkId, { overlay }] of this.#entries) {
-        if (overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
+        if (this.#trusted && overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
         else overlay.audit();
       }
     } catch (error) {
@@ -159,7 +172,7 @@ export class Overlays implements Startable {
     this.#readMtu(links);
     const known = new Set([...this.#modules.endpointIds()].map(waitingName));
     for (const link of links) {
-      const orphan = isWaitingName(link.name) && !known.has(link.name);
+      const orphan = this.#trusted && isWaitingName(link.name) && !known.has(link.name);
       // A device of that name is made by us alone, and holds a VNI that a namespace needs.
       if (!orphan && !(link.name === VXLAN && link.vxlan?.port === this.#options.port)) continue;
       this.#log.info({ link: link.name }, 'removing a link that was left in the host');
@@ -209,16 +222,16 @@ export class Overlays implements Startable {
     if (known !== undefined) return known;
     if (this.#stopped) throw new WaggleError('unavailable', 'the network is being shut down');
     const { kernel, clock, random, log } = this.#modules;
-    const ages = new PeerAges();
-    const desired = (): DesiredOverlay | undefined => this.#desired(networkId, ages);
-    const entry = { ages, overlay: new Overlay(networkId, { kernel, clock, random, log, desired }) };
+    const desired = (): DesiredOverlay | undefined => this.#desired(networkId, entry);
+    const overlay = new Overlay(networkId, { kernel, clock, random, log, desired });
+    const entry: Entry = { overlay, ages: new PeerAges(), doomed: new Set() };
     this.#entries.set(networkId, entry);
     return entry;
   }
 
-  #desired(networkId: string, ages: PeerAges): DesiredOverlay | undefined {
+  #desired(networkId: string, entry: Entry): DesiredOverlay | undefined {
     const endpoints = this.#modules.connected(networkId);
-    if (endpoints.length === 0) return undefined;
+    if (endpoints.length === 0 && this.#trusted) return undefined;
     const facts = this.#modules.facts(networkId);
     if (facts === undefined) throw new WaggleError('not-found', `network ${networkId} is not known on this node`);
     return {
@@ -232,7 +245,8 @@ export class Overlays implements Startable {
         address: withoutPrefix(address),
         link: portName(endpointId),
       })),
-      peers: ages.peersOf(this.#modules.table.network(networkId)),
+      peers: entry.ages.peersOf(this.#modules.table.network(networkId)),
+      ...(this.#trusted ? {} : { doomed: entry.doomed }),
     };
   }
 

@@ -65,7 +65,7 @@ function planPorts(desired: DesiredOverlay, observed: ObservedOverlay): Operatio
   const wanted = new Set(desired.local.map((port) => port.link));
   for (const [link, port] of observed.ports) {
     if (!wanted.has(link)) {
-      if (isPortName(link)) operations.push({ kind: 'delete-link', link });
+      if (isPortName(link) && desired.doomed?.has(link) !== false) operations.push({ kind: 'delete-link', link });
       continue;
     }
     if (port.mtu !== desired.mtu) operations.push({ kind: 'set-mtu', link, mtu: desired.mtu });

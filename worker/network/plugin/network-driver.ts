@@ -14,7 +14,7 @@ const GENERIC_OPTIONS = 'com.docker.network.generic';
 /** The data path, as the driver needs it (overlay/overlays.ts). */
 export interface DataPath {
   connect(networkId: string, endpointId: string): Promise<string>;
-  settle(networkId: string): Promise<void>;
+  disconnect(networkId: string, endpointId: string): Promise<void>;
 }
 
 export interface NetworkDriverModules {
@@ -67,7 +67,7 @@ export async function removeEndpoint(
   const endpoint = modules.endpoints.get(endpointId);
   if (endpoint === undefined) return;
   modules.endpoints.remove(endpointId);
-  await modules.dataPath.settle(endpoint.networkId).catch((error: unknown) => {
+  await modules.dataPath.disconnect(endpoint.networkId, endpointId).catch((error: unknown) => {
     modules.log.warn({ endpoint: endpointId, error: messageOf(error) }, 'a link could not be removed and will be');
   });
 }

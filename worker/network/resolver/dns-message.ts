@@ -16,6 +16,9 @@ const PLAIN_UDP_BYTES = 512;
 const MOST_UDP_BYTES = 4_096;
 const RCODE = { formatError: 1, serverFailure: 2, notImplemented: 4 } as const;
 const OPCODE_QUERY = 0;
+const CLASS_IN = 1;
+/** With its name compressed to a pointer (RFC 1035 4.1.4). */
+const ADDRESS_RECORD_BYTES = 16;
 
 /** One query that can be answered or passed on. */
 export interface DnsQuery {
@@ -51,22 +54,25 @@ export function parseQuery(bytes: Buffer): ParsedQuery {
   }
 }
 
-/** @param limitBytes larger answers are cut to none and marked truncated, so that the client asks by TCP. */
+/**
+ * @param limitBytes an answer that would be larger has only the addresses that fit and is marked truncated: clients that
+ * can ask again by TCP, the others go on with what they have.
+ */
 export function encodeAnswer(query: DnsQuery, answer: Answer, limitBytes: number): Buffer {
+  const empty = replyTo(query);
+  const fitting = Math.max(0, Math.floor((limitBytes - empty.toBuffer().length) / ADDRESS_RECORD_BYTES));
   const reply = replyTo(query);
   const { name } = query.question;
-  const record = { name, class: 1, ttl: ANSWER_TTL_SECONDS };
+  const record = { name, class: CLASS_IN, ttl: ANSWER_TTL_SECONDS };
   if (answer.kind === 'addresses') {
-    for (const address of answer.addresses)
+    for (const address of answer.addresses.slice(0, fitting)) {
       reply.answers.push(new Packet.Resource({ ...record, type: QUERY_TYPE.A, address }));
+    }
+    if (answer.addresses.length > fitting) reply.header.tc = 1;
   } else if (answer.kind === 'pointer') {
     reply.answers.push(new Packet.Resource({ ...record, type: QUERY_TYPE.PTR, domain: answer.name }));
   }
-  const bytes = reply.toBuffer();
-  if (bytes.length <= limitBytes) return bytes;
-  const cut = replyTo(query);
-  cut.header.tc = 1;
-  return cut.toBuffer();
+  return reply.toBuffer();
 }
 
 export function encodeFailure(query: DnsQuery): Buffer {

@@ -16,13 +16,16 @@ const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-const SOL_IP = 0;
-const IP_FREEBIND = 15;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_MARK = 36;
 const SO_RCVTIMEO = 20;
 const EINPROGRESS = 115;
+const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
+const IFREQ_BYTES = 40;
+const IFREQ_FLAGS_AT = 16;
+const IFF_UP = 1;
 
 const libc = koffi.load('libc.so.6');
 const call = {
@@ -34,6 +37,7 @@ const call = {
   getsockname: libc.func('int getsockname(int fd, void *address, void *length)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
   send: libc.func('long send(int fd, const void *bytes, ulong length, int flags)'),
+  ioctl: libc.func('int ioctl(int fd, ulong request, _Inout_ void *argument)'),
   recv: libc.func('long recv(int fd, void *bytes, ulong length, int flags)'),
 };
 
@@ -81,11 +85,28 @@ export function inNamespace<T>(path: string, body: () => T): T {
   }
 }
 
+/**
+ * Brings the loopback interface up, as the engine is about to do itself: before that 127.0.0.0/8 has no route, and a
+ * socket bound to an address of it sends from 127.0.0.1 for ever.
+ */
+export function raiseLoopback(): void {
+  const fd = opened(AF_INET, SOCK_DGRAM, 0, () => undefined);
+  try {
+    const request = Buffer.alloc(IFREQ_BYTES);
+    request.write('lo');
+    check('SIOCGIFFLAGS', call.ioctl(fd, SIOCGIFFLAGS, request));
+    const flags = request.readUInt16LE(IFREQ_FLAGS_AT);
+    if ((flags & IFF_UP) !== 0) return;
+    request.writeUInt16LE(flags | IFF_UP, IFREQ_FLAGS_AT);
+    check('SIOCSIFFLAGS', call.ioctl(fd, SIOCSIFFLAGS, request));
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** A UDP socket. @param port 0: the kernel chooses. @param mark of its packets, 0 for none. */
 export function udpSocket(address: string, port: number, mark: number): number {
   return opened(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0, (fd) => {
-    // The loopback interface may still be down at this moment.
-    option(fd, SOL_IP, IP_FREEBIND, 1);
     if (mark !== 0) option(fd, SOL_SOCKET, SO_MARK, mark);
     check('bind', call.bind(fd, socketAddress(address, port), 16));
   });
@@ -93,7 +114,6 @@ export function udpSocket(address: string, port: number, mark: number): number {
 
 export function tcpListener(address: string, port: number): number {
   return opened(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0, (fd) => {
-    option(fd, SOL_IP, IP_FREEBIND, 1);
     option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     check('bind', call.bind(fd, socketAddress(address, port), 16));
     check('listen', call.listen(fd, 128));

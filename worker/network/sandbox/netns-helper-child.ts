@@ -24,6 +24,8 @@ type SocketReply = Omit<HelperReply & { type: 'socket' }, 'role'>;
 
 const PRIORITY = -20;
 let setups = 0;
+/** Sandboxes whose sockets are on their way: asking again for one must not mix two sets. */
+const handingOver = new Set<string>();
 
 const watching = new NamespaceWatch(systemClock, {
   onPresent: (key, seenAtMs) => guarded(key, () => setUp(key, seenAtMs)),
@@ -31,7 +33,10 @@ const watching = new NamespaceWatch(systemClock, {
 });
 
 const handlers: { [T in HelperRequest['type']]: (request: HelperRequest & { type: T }) => void } = {
-  want: ({ key }) => reply({ type: 'watching', key, present: watching.await(key) }),
+  want: ({ key }) => {
+    const present = handingOver.has(key) || watching.await(key);
+    reply({ type: 'watching', key, present });
+  },
   drop: ({ key }) => {
     watching.forget(key);
     if (namespaceInode(key) !== undefined) guarded(key, () => tearDownSandbox(key));
@@ -59,9 +64,12 @@ function setUp(key: string, seenAtMs: number): void {
     inode,
     tookMs: systemClock.monotonic() - seenAtMs,
   };
+  handingOver.add(key);
   // One after the other: until its turn has come, a socket only collects.
   handOverUdp(base, 'forward', sockets.forward, () => {
-    handOverTcp(base, sockets.tcp, () => handOverUdp(base, 'udp', sockets.udp, () => undefined));
+    handOverTcp(base, sockets.tcp, () => {
+      handOverUdp(base, 'udp', sockets.udp, () => handingOver.delete(key));
+    });
   });
 }
 

@@ -47,6 +47,7 @@ export class NetnsHelper implements Startable {
   #failures = 0;
   #nextId = 1;
   #running = false;
+  #ready = false;
 
   constructor(modules: NetnsHelperModules) {
     this.#clock = modules.clock;
@@ -81,9 +82,9 @@ export class NetnsHelper implements Startable {
     cancel();
   }
 
-  /** @returns false when there is no process to hear it. */
+  /** @returns false when there is no process to hear it; onStarted will be called when there is. */
   send(request: HelperRequest): boolean {
-    if (this.#child?.connected !== true) return false;
+    if (!this.#ready || this.#child?.connected !== true) return false;
     this.#child.send(request, () => undefined);
     return true;
   }
@@ -111,7 +112,11 @@ export class NetnsHelper implements Startable {
     const parsed = helperReply.safeParse(message);
     if (!parsed.success) return;
     const reply = parsed.data;
-    if (reply.type === 'started') return this.#hooks?.onStarted();
+    if (reply.type === 'started') {
+      this.#ready = true;
+      this.#hooks?.onStarted();
+      return;
+    }
     if (reply.type === 'connection') {
       const waiting = this.#finishConnecting(reply.id);
       if (handle instanceof TcpSocket && waiting !== undefined) waiting.resolve(handle);
@@ -127,6 +132,7 @@ export class NetnsHelper implements Startable {
 
   #ended(code: number | null, signal: string | null): void {
     this.#child = undefined;
+    this.#ready = false;
     this.#failConnecting();
     if (!this.#running) return;
     this.#failures = this.#clock.monotonic() - this.#startedAtMs > HEALTHY_MS ? 1 : this.#failures + 1;

@@ -253,9 +253,8 @@ export class SandboxSet implements Sandboxes, Startable {
     const good = entry.resolver?.alive === true && reply.inode === entry.inode && reply.port === entry.port;
     if (good) return;
     if (reply.inode !== 0) return this.#want(reply.key);
-    // Gone without a word: queries cannot come any more; watched in case it comes back.
-    this.#shut(entry);
-    this.#want(reply.key);
+    // Gone without a word, or not there yet: no query can come; the next check finds it if it comes.
+    if (entry.resolver !== undefined) this.#shut(entry);
   }
 
   #reconcileLater(): void {

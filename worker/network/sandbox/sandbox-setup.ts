@@ -4,6 +4,7 @@ import {
   localPort,
   namespaceInode,
   netfilterExchange,
+  raiseLoopback,
   SystemCallError,
   tcpConnection,
   tcpListener,
@@ -44,6 +45,7 @@ const PORT_TRIES = 8;
 export function setUpSandbox(path: string): SandboxSockets {
   return inNamespace(path, () => {
     const inode = namespaceInode(path) ?? 0;
+    raiseLoopback();
     const installed = installedPort();
     const { udp, tcp, port } = openPair(installed);
     try {

@@ -22,7 +22,7 @@ async function resolve(
   for (const reference of open) {
     const found = all.find((each) => each.Spec.Name === reference[`${kind}Name`]);
     if (found === undefined)
-      throw new CommandError(`${kind.toLowerCase()} not found: ${String(reference[`${kind}Name`])}`);
+      throw new CommandError(`${kind.toLowerCase()} not found: ${reference[`${kind}Name`] as string}`);
     reference[`${kind}ID`] = found.ID;
   }
 }

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import net from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { newJoinToken } from '../../../../manager/ca/join-tokens.ts';
 import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
@@ -136,7 +136,7 @@ describe('joinSwarm over real TLS', () => {
       { remoteAddrs: [`127.0.0.1:${port}`], token: manager.cluster().JoinTokens.Worker, availability: 'active' },
       { store, clock, random: () => 0, log: silentLog },
     ).catch((error: Error) => error);
-    await clock.advance(0);
+    await vi.waitFor(() => expect(clock.next()).toBeDefined());
     for (let seconds = 0; seconds < 21; seconds++) await clock.advance(1000);
     expect(((await failing) as Error).message).toContain('Timeout was reached before node joined');
     expect(clock.next()).toBeUndefined();

@@ -1,0 +1,370 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { initCluster } from '../../manager/ca/init-cluster.ts';
+import type { ControlApi } from '../../manager/controlapi/control-api.ts';
+import { CONTROL_OPERATIONS } from '../../manager/leaderproxy/control-operations.ts';
+import { renderNetwork } from '../../manager/controlapi/render/network.ts';
+import type {
+  Backend,
+  InitRequest,
+  JoinRequest,
+  LocalStatus,
+  NetworkMapping,
+} from '../../manager/engineapi/backend.ts';
+import type { StoreEvent } from '../../manager/store/transaction.ts';
+import type { Json } from '../../proto/objects/meta.ts';
+import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
+import { type Clock, sleep } from '../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
+import { Identity } from '../../worker/identity/identity.ts';
+import { IdentityStore } from '../../worker/identity/identity-store.ts';
+import { joinSwarm } from '../../worker/identity/join-swarm.ts';
+import { type Interfaces, resolveAdvertiseAddress, resolveDataPathAddress, resolveListenAddress } from './addresses.ts';
+import type { EngineSide } from './engine-side.ts';
+import { EventFeed } from './event-feed.ts';
+import { findNetwork } from './network-lookup.ts';
+import { newRaftId } from './manager-part.ts';
+import { type MemberConfig, MemberConfigStore } from './member-config.ts';
+import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
+import { alreadyInSwarm, managerMustForce, notInSwarm, notLocked, notManager, notPartOfSwarm } from './swarm-texts.ts';
+
+/** Folders of the data directory that belong to one membership. */
+const MEMBER_FOLDERS = ['identity', 'member', 'raft', 'agent', 'network'];
+const RESUME: BackoffOptions = { minMs: 500, maxMs: 15_000, factor: 2, jitter: 0.2 };
+/** An assignment may be this much behind a request that names its network. */
+const NETWORK_WAIT_MS = 500;
+const TWIN_WAIT_MS = 3_000;
+
+export interface NodeBackendOptions {
+  dataDir: string;
+  execRoot: string;
+}
+
+export interface NodeBackendModules {
+  engineSide: EngineSide;
+  plugin: PluginServer;
+  interfaces: () => Interfaces;
+  /** Checks engine and host before a swarm is entered. @throws WaggleError saying how to mend it. */
+  preflight: () => Promise<void>;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  /** The state cannot be kept any more: the daemon must end. */
+  onFatal: (error: Error) => void;
+}
+
+type Membership =
+  | { state: 'inactive' }
+  | { state: 'pending' | 'error'; error: string; config: MemberConfig; identity?: Identity }
+  | { state: 'active'; member: SwarmMember };
+
+/** This node's way into, through and out of a swarm, and what the Engine API wants to know of it. */
+export class NodeBackend implements Backend, Startable {
+  readonly #options: NodeBackendOptions;
+  readonly #modules: NodeBackendModules;
+  readonly #configs: MemberConfigStore;
+  readonly #identities: IdentityStore;
+  readonly #events: EventFeed;
+  readonly #abort = new AbortController();
+  #membership: Membership = { state: 'inactive' };
+  /** Entering and leaving, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #resuming: Promise<void> | undefined;
+
+  constructor(options: NodeBackendOptions, modules: NodeBackendModules) {
+    this.#options = options;
+    this.#modules = modules;
+    this.#configs = new MemberConfigStore(options);
+    this.#identities = new IdentityStore(options);
+    this.#events = new EventFeed(modules);
+  }
+
+  /** Takes up the membership of an earlier life, in the background. */
+  async start(): Promise<void> {
+    const config = await this.#configs.load();
+    const identity = await this.#identities.load();
+    if (config === undefined || identity === undefined) {
+      // An entry that did not come to its end: nothing of it may be taken up later.
+      await this.#forget();
+      return;
+    }
+    this.#membership = { state: 'pending', error: '', config, identity };
+    this.#resuming = this.#resume(config, identity);
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new WaggleError('aborted', 'the daemon stops'));
+    await this.#resuming;
+    await this.#turn.catch(() => undefined);
+    this.#events.detach();
+    if (this.#membership.state === 'active') await this.#membership.member.stop();
+  }
+
+  init(request: InitRequest): Promise<string> {
+    return this.#exclusively(async () => {
+      if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
+      const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: [], raftId: newRaftId() };
+      await this.#modules.preflight();
+      await this.#forget();
+      const { host, port } = config.advertise;
+      const created = await initCluster(
+        {
+          managerAddress: `${host}:${port}`,
+          ...(config.raftId === undefined ? {} : { raftId: config.raftId }),
+          ...(request.Spec === undefined ? {} : { spec: request.Spec }),
+          ...(request.Availability === undefined ? {} : { availability: request.Availability }),
+          defaultAddrPool: request.DefaultAddrPool ?? null,
+          subnetSize: request.SubnetSize ?? 0,
+          dataPathPort: request.DataPathPort ?? 0,
+        },
+        this.#modules,
+      );
+      const identity = new Identity(created.material);
+      await this.#enter(config, identity, created);
+      return identity.nodeId;
+    });
+  }
+
+  join(request: JoinRequest): Promise<void> {
+    return this.#exclusively(async () => {
+      if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
+      const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: withPorts(request.RemoteAddrs ?? []) };
+      await this.#modules.preflight();
+      await this.#forget();
+      const identity = await joinSwarm(
+        {
+          remoteAddrs: request.RemoteAddrs ?? [],
+          token: request.JoinToken ?? '',
+          availability: request.Availability ?? 'active',
+        },
+        { ...this.#modules, store: this.#identities },
+      );
+      await this.#enter(config, identity);
+    });
+  }
+
+  leave(force: boolean): Promise<void> {
+    return this.#exclusively(async () => {
+      const { state } = this.#membership;
+      if (state === 'inactive') throw notPartOfSwarm();
+      if (!force && this.status().manager) throw managerMustForce(1);
+      this.#events.detach();
+      const member = await this.#memberForLeaving();
+      await member?.leave();
+      await this.#forget();
+      this.#membership = { state: 'inactive' };
+      this.#modules.log.info({}, 'left the swarm');
+    });
+  }
+
+  unlock(): Promise<void> {
+    return Promise.reject(this.#membership.state === 'inactive' ? notPartOfSwarm() : notLocked());
+  }
+
+  status(): LocalStatus {
+    const membership = this.#membership;
+    const none = { nodeId: '', nodeAddr: '', error: '', manager: false, remoteManagers: [] };
+    if (membership.state === 'inactive') return { ...none, state: 'inactive' };
+    if (membership.state !== 'active') {
+      const nodeId = membership.identity?.nodeId ?? '';
+      return {
+        ...none,
+        nodeId,
+        nodeAddr: membership.config.advertise.host,
+        state: membership.state,
+        error: membership.error,
+      };
+    }
+    const { identity, config, worker, manager } = membership.member;
+    const { connectivity, facts } = worker.agent;
+    const managers = facts?.managers ?? [];
+    return {
+      nodeId: identity.nodeId,
+      nodeAddr: config.advertise.host,
+      state: 'active',
+      manager: manager !== undefined,
+      error: connectivity.connected ? '' : connectivity.error,
+      remoteManagers: managers.map(({ nodeId, address }) => ({ NodeID: nodeId, Addr: address })),
+    };
+  }
+
+  control(): ControlApi {
+    const membership = this.#membership;
+    if (membership.state === 'inactive') throw notInSwarm();
+    if (membership.state !== 'active') {
+      throw new WaggleError('unavailable', membership.error || 'this node is on its way back into the swarm');
+    }
+    const { control } = membership.member;
+    if (control === undefined) throw notManager();
+    return { ...bindAll(control), createNetwork: (args) => this.#createNetwork(control, args) };
+  }
+
+  watchEvents(listener: (events: readonly StoreEvent[]) => void): () => void {
+    return this.#events.subscribe(listener);
+  }
+
+  networkMappings(): readonly NetworkMapping[] {
+    return this.#active()?.worker.networks.mappings() ?? [];
+  }
+
+  async ensureLocalNetwork(ref: string): Promise<NetworkMapping | undefined> {
+    const member = this.#active();
+    if (member === undefined) return undefined;
+    const { assigned } = member.worker.agent.tasks;
+    const stored = member.manager?.store.view((tx) => findNetwork([...tx.all('networks')], ref));
+    // A manager knows whether there is such a network; a worker may hear of it a moment later.
+    const waitMs = stored === undefined && member.manager !== undefined ? 0 : NETWORK_WAIT_MS;
+    const lookup = (): ReturnType<typeof findNetwork> => findNetwork([...assigned.networks.values()], ref);
+    if (stored !== undefined && stored.Spec.Attachable !== true) throw notAttachable(stored.Spec.Name);
+    const network = lookup() ?? (await this.#eventually(waitMs, lookup, (look) => assigned.onChange(look)));
+    if (network === undefined) return undefined;
+    if (network.Spec.Attachable !== true) throw notAttachable(network.Spec.Name);
+    await member.worker.networks.ensure(network.ID);
+    return this.networkMappings().find((mapping) => mapping.clusterId === network.ID);
+  }
+
+  knownNetworks(): { [key: string]: Json }[] {
+    const networks = this.#active()?.worker.agent.tasks.assigned.networks.values() ?? [];
+    return [...networks].map((network) => renderNetwork(network));
+  }
+
+  #active(): SwarmMember | undefined {
+    return this.#membership.state === 'active' ? this.#membership.member : undefined;
+  }
+
+  /** Resolves when this node's own engine has the new network too: what is run on it next finds it. */
+  async #createNetwork(
+    control: ControlApi,
+    args: Parameters<ControlApi['createNetwork']>[0],
+  ): ReturnType<ControlApi['createNetwork']> {
+    const created = await control.createNetwork(args);
+    const networks = this.#active()?.worker.networks;
+    if (args.spec.Attachable === true && networks !== undefined) {
+      const twin = (): NetworkMapping | undefined =>
+        networks.mappings().find((mapping) => mapping.clusterId === created.Id);
+      await this.#eventually(TWIN_WAIT_MS, twin, (look) => networks.onChange(look));
+    }
+    return created;
+  }
+
+  #addresses(request: InitRequest | JoinRequest): Pick<MemberConfig, 'listen' | 'advertise' | 'dataPathAddress'> {
+    const interfaces = this.#modules.interfaces();
+    const listen = resolveListenAddress(request.ListenAddr, interfaces);
+    const advertise = resolveAdvertiseAddress(request.AdvertiseAddr, listen, interfaces);
+    return {
+      listen,
+      advertise,
+      dataPathAddress: resolveDataPathAddress(request.DataPathAddr, advertise.host, interfaces),
+    };
+  }
+
+  /** From a certificate to a working member; a failure leaves the host as it was. */
+  async #enter(config: MemberConfig, identity: Identity, create?: SwarmMemberOptions['create']): Promise<void> {
+    const member = this.#member(config, identity, create);
+    try {
+      await member.start();
+      await this.#identities.save(identity.tls());
+      await this.#configs.save(config);
+    } catch (error) {
+      await member.leave().catch((failure: unknown) => {
+        this.#modules.log.warn({ error: messageOf(failure) }, 'a swarm that was not entered left something behind');
+      });
+      await this.#forget();
+      throw error;
+    }
+    this.#activate(member);
+  }
+
+  #activate(member: SwarmMember): void {
+    this.#membership = { state: 'active', member };
+    if (member.manager !== undefined) this.#events.attach(member.manager.store);
+    this.#modules.log.info({ node: member.identity.nodeId, role: member.identity.role }, 'in the swarm');
+  }
+
+  #member(config: MemberConfig, identity: Identity, create?: SwarmMemberOptions['create']): SwarmMember {
+    return new SwarmMember(
+      { ...this.#options, member: config, ...(create === undefined ? {} : { create }) },
+      { ...this.#modules, identity, identityStore: this.#identities },
+    );
+  }
+
+  async #resume(config: MemberConfig, identity: Identity): Promise<void> {
+    const { signal } = this.#abort;
+    for (let failures = 1; !signal.aborted; failures++) {
+      const member = this.#member(config, identity);
+      try {
+        await member.start();
+        this.#activate(member);
+        return;
+      } catch (error) {
+        this.#membership = { state: 'error', error: messageOf(error), config, identity };
+        this.#modules.log.error(
+          { error: messageOf(error), failures },
+          'this node cannot take its place in the swarm yet',
+        );
+      }
+      const delay = backoffDelayMs(RESUME, failures, this.#modules.random());
+      await sleep(this.#modules.clock, delay, signal).catch(() => undefined);
+    }
+  }
+
+  /** A node that could not take its place again still has containers and records to be removed. */
+  async #memberForLeaving(): Promise<SwarmMember | undefined> {
+    const membership = this.#membership;
+    if (membership.state === 'active') return membership.member;
+    this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
+    await this.#resuming;
+    return this.#active();
+  }
+
+  async #forget(): Promise<void> {
+    const { dataDir, execRoot } = this.#options;
+    await Promise.all([this.#identities.remove(), this.#configs.remove()]);
+    const folders = [...MEMBER_FOLDERS.map((name) => path.join(dataDir, name)), path.join(execRoot, 'overlay')];
+    await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+  }
+
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** The first value that `look` finds, or undefined when time is up. */
+  #eventually<T>(
+    waitMs: number,
+    look: () => T | undefined,
+    onChange: (listener: () => void) => () => void,
+  ): Promise<T | undefined> {
+    const { promise, resolve } = Promise.withResolvers<T | undefined>();
+    const check = (): void => {
+      const found = look();
+      if (found !== undefined) resolve(found);
+    };
+    const unsubscribe = onChange(check);
+    const cancel = this.#modules.clock.after(waitMs, () => resolve(undefined));
+    check();
+    return promise.finally(() => {
+      cancel();
+      unsubscribe();
+    });
+  }
+}
+
+function notAttachable(name: string): WaggleError {
+  return new WaggleError('permission-denied', `network ${name} not manually attachable`);
+}
+
+function withPorts(addresses: readonly string[]): string[] {
+  return addresses.map((address) => (/:\d+$/.test(address) ? address : `${address}:2377`));
+}
+
+/** Methods of a class instance as plain properties, so that one can be replaced. */
+function bindAll(control: ControlApi): ControlApi {
+  const bound = CONTROL_OPERATIONS.map((operation) => [operation, control[operation].bind(control)]);
+  return Object.fromEntries(bound) as ControlApi;
+}

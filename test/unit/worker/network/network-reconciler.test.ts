@@ -1,0 +1,211 @@
+import { readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type EngineEndpoint, inventoryOf } from '../../../../worker/network/engine-inventory.ts';
+import type { WorkerNetwork } from '../../../../worker/network/worker-network.ts';
+import { LOCAL_ID, NETWORK_ID, NetworkParts } from '../../../fixtures/network-parts.ts';
+import { settle } from '../../../fixtures/virtual-clock.ts';
+
+const FOUND: EngineEndpoint = {
+  endpointId: 'e1',
+  localNetworkId: LOCAL_ID,
+  networkId: NETWORK_ID,
+  address: '10.0.1.20/24',
+  mac: '02:42:0a:00:01:14',
+  sandboxKey: '',
+};
+
+let parts: NetworkParts;
+let network: WorkerNetwork;
+let endpoints: EngineEndpoint[];
+let looks: number;
+
+beforeEach(() => {
+  parts = new NetworkParts();
+  endpoints = [];
+  looks = 0;
+  parts.inventory = () => {
+    looks++;
+    return Promise.resolve({ networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }], endpoints });
+  };
+  network = parts.make();
+});
+
+afterEach(async () => {
+  await network.stop();
+  parts.remove();
+});
+
+/** File writes are real: they need more than a turn of the loop. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 20_000 && !condition(); turn++) await settle();
+  expect(condition()).toBe(true);
+}
+
+async function lease(): Promise<string> {
+  const answer = await network.backend['IpamDriver.RequestAddress']({ PoolID: NETWORK_ID, Address: '', Options: {} });
+  const ids = { NetworkID: LOCAL_ID, EndpointID: 'e2' };
+  await network.backend['NetworkDriver.CreateEndpoint']({ ...ids, Interface: { ...answer, MacAddress: '' } });
+  await network.backend['NetworkDriver.Join']({ ...ids, SandboxKey: '' });
+  return answer.Address;
+}
+
+describe('NetworkReconciler', () => {
+  it('takes up endpoints and networks that only the engine knows', async () => {
+    endpoints = [FOUND];
+    await network.start();
+    await until(() => parts.kernel.done.length > 0);
+    expect(network.endpoint('e1')).toMatchObject({ state: 'joined', address: '10.0.1.20/24' });
+    expect(parts.table.own.get('e1')).toMatchObject({ address: '10.0.1.20' });
+    const ids = { NetworkID: LOCAL_ID, EndpointID: 'e2' };
+    const wanted = { Address: '10.0.1.21/24', MacAddress: '' };
+    await network.backend['NetworkDriver.CreateEndpoint']({ ...ids, Interface: wanted });
+  });
+
+  it('takes down what the engine has not, seen twice 10 s apart, and gives the address back', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await lease();
+    await parts.clock.advance(30_000);
+    expect(looks).toBe(2);
+    expect(network.endpoint('e2')).toBeDefined();
+    await parts.clock.advance(9_000);
+    expect(network.endpoint('e2')).toBeDefined();
+    await parts.clock.advance(1_000);
+    await until(() => parts.leases.released.length > 0);
+    expect(network.endpoint('e2')).toBeUndefined();
+    expect(parts.leases.released).toEqual(['10.0.1.100']);
+    expect(await parts.kernel.namespaces()).toEqual([]);
+  });
+
+  it('spares what was missing only for a moment', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    const address = await lease();
+    await parts.clock.advance(30_000);
+    endpoints = [{ ...FOUND, endpointId: 'e2', address }];
+    await parts.clock.advance(100_000);
+    expect(network.endpoint('e2')).toBeDefined();
+  });
+
+  it('takes an engine that does not answer for no engine, not for an empty one', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await lease();
+    parts.inventory = () => Promise.reject(new Error('connection refused'));
+    await parts.clock.advance(300_000);
+    expect(network.endpoint('e2')).toBeDefined();
+  });
+
+  it('looks at once when the engine is back', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    network.engineReconnected();
+    await until(() => looks === 2);
+  });
+});
+
+describe('leftovers in the kernel', () => {
+  it('are removed by audits: veths that wait, and a VXLAN device of our name', async () => {
+    parts.kernel.links.push({ name: 'wge0123456789ab', mtu: 1450, addresses: [] });
+    parts.kernel.links.push({ name: 'vxlan1', mtu: 1450, addresses: [], vxlan: { vni: 1, port: 4789 } });
+    parts.kernel.links.push({ name: 'vxlan1x', mtu: 1450, addresses: [], vxlan: { vni: 2, port: 4789 } });
+    parts.kernel.links.push({ name: 'wget', mtu: 1450, addresses: [] });
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await parts.clock.advance(5_000);
+    expect(parts.kernel.links.map(({ name }) => name)).toEqual(['eth0', 'vxlan1x', 'wget']);
+    parts.kernel.links.push({ name: 'wgeba9876543210', mtu: 1450, addresses: [] });
+    await parts.clock.advance(5_000);
+    expect(parts.kernel.links.map(({ name }) => name)).toEqual(['eth0', 'vxlan1x', 'wget']);
+  });
+
+  it('a namespace whose endpoints are lost goes, and its marker after it', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await lease();
+    await network.stop();
+    rmSync(path.join(parts.folder, 'network'), { recursive: true });
+    expect(await parts.kernel.namespaces()).toEqual(['1-abcdefghij']);
+    network = parts.make();
+    await network.start();
+    await until(() => !parts.kernel.space('1-abcdefghij').state.namespace);
+    expect(readdirSync(path.join(parts.folder, 'overlay'))).toHaveLength(1);
+    await network.audit();
+    expect(readdirSync(path.join(parts.folder, 'overlay'))).toEqual([]);
+  });
+
+  it('a running container keeps its link when our list of endpoints is lost', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    const address = await lease();
+    await network.stop();
+    rmSync(path.join(parts.folder, 'network'), { recursive: true });
+    let answer: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => (answer = resolve));
+    const known = { ...FOUND, endpointId: 'e2', address };
+    parts.inventory = async () => {
+      await asked;
+      return { networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }], endpoints: [known] };
+    };
+    network = parts.make();
+    await network.start();
+    await parts.clock.advance(60_000);
+    answer();
+    await until(() => network.endpoint('e2') !== undefined);
+    await parts.clock.advance(60_000);
+    expect([...parts.kernel.space('1-abcdefghij').state.ports.keys()]).toEqual(['vethe2']);
+    expect(parts.kernel.done.map(({ kind }) => kind)).not.toContain('delete-link');
+  });
+
+  it('an endpoint that is deleted before the engine has been asked loses its link, and no other does', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await lease();
+    await network.stop();
+    const space = parts.kernel.space('1-abcdefghij').state;
+    space.ports.set('vethother', { mtu: 1450, up: true, mac: '', master: 'br0' });
+    parts.inventory = () => Promise.reject(new Error('not yet'));
+    network = parts.make();
+    await network.start();
+    await network.backend['NetworkDriver.DeleteEndpoint']({ NetworkID: LOCAL_ID, EndpointID: 'e2' });
+    expect([...space.ports.keys()]).toEqual(['vethother']);
+  });
+
+  it('the MTU follows the data path, less 50, unless the network gives its own', async () => {
+    parts.kernel.links = [{ name: 'eth0', mtu: 9000, addresses: ['192.168.0.1'] }];
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await lease();
+    expect(parts.kernel.space('1-abcdefghij').state.vxlan?.mtu).toBe(8950);
+    parts.kernel.links = [{ name: 'eth0', mtu: 1460, addresses: ['192.168.0.1'] }];
+    await parts.clock.advance(5_000);
+    expect(parts.kernel.space('1-abcdefghij').state.vxlan?.mtu).toBe(1410);
+  });
+});
+
+describe('inventoryOf', () => {
+  it('reads inspected networks, and only ours', () => {
+    const containers = {
+      c1: { EndpointID: 'e1', MacAddress: '02:42:0A:00:01:14', IPv4Address: '10.0.1.20/24' },
+      c2: { EndpointID: '', MacAddress: '', IPv4Address: '' },
+    };
+    const inspected = [
+      { Id: LOCAL_ID, Options: { 'waggle.network': NETWORK_ID }, Containers: containers },
+      { Id: 'bridge', Options: {}, Containers: containers },
+    ];
+    expect(inventoryOf(inspected)).toEqual({
+      networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }],
+      endpoints: [FOUND],
+    });
+  });
+});

@@ -1,0 +1,149 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../../../../proto/runtime/log.ts';
+import { Overlay } from '../../../../../worker/network/overlay/overlay.ts';
+import type { DesiredOverlay } from '../../../../../worker/network/overlay/overlay-state.ts';
+import { plan } from '../../../../../worker/network/overlay/plan.ts';
+import { ModelKernel } from '../../../../fixtures/model-kernel.ts';
+import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
+
+const NETWORK = 'abcdefghijklmnopqrstuvwxy';
+const NAMESPACE = '1-abcdefghij';
+
+let clock: VirtualClock;
+let kernel: ModelKernel;
+let desired: DesiredOverlay | undefined;
+let overlay: Overlay;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  kernel = new ModelKernel();
+  desired = {
+    networkId: NETWORK,
+    vni: 4097,
+    subnet: '10.0.0.0/16',
+    gateway: '10.0.0.1/16',
+    mtu: 1450,
+    vtep: '192.168.0.1',
+    port: 4789,
+    local: [{ endpointId: 'e1', address: '10.0.0.2', mac: '02:42:0a:00:00:02', link: 'vethe1' }],
+    peers: [{ endpointId: 'p1', address: '10.0.0.3', mac: '02:42:0a:00:00:03', vtep: '192.168.0.2', since: 1 }],
+  };
+  overlay = new Overlay(NETWORK, { kernel, desired: () => desired, clock, random: () => 0.5, log: silentLog });
+});
+
+afterEach(() => overlay.stop());
+
+function state() {
+  return kernel.space(NAMESPACE).state;
+}
+
+describe('Overlay', () => {
+  it('makes everything for the first container, and programs peers after', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    expect(state().ports.get('vethe1')).toMatchObject({ master: 'br0', up: true, mtu: 1450 });
+    await settle();
+    expect(plan(desired, state())).toEqual([]);
+    expect(state().neighbours.size).toBe(1);
+    expect(overlay.idle).toBe(true);
+  });
+
+  it('asks the kernel once, and works from memory after that', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    await settle();
+    overlay.refresh();
+    await settle();
+    expect(kernel.observations).toBe(1);
+  });
+
+  it('tells the caller in the kernel words when a link cannot be made, and retries', async () => {
+    kernel.refuse = (operation) => (operation.kind === 'create-vxlan' ? 'RTNETLINK answers: File exists' : undefined);
+    await expect(overlay.connect('vethe1', 'wge1')).rejects.toThrow('create-vxlan: RTNETLINK answers: File exists');
+    expect(overlay.dirty).toBe(true);
+    kernel.refuse = () => undefined;
+    await clock.advance(200);
+    expect(overlay.idle).toBe(true);
+    expect(state().vxlan?.up).toBe(true);
+  });
+
+  it('fails only the container whose veth cannot be made', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    kernel.refuseVeth = 'No buffer space available';
+    const others = [overlay.settleLinks(), overlay.connect('vethe2', 'wge2')];
+    const results = await Promise.allSettled(others);
+    expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected']);
+  });
+
+  it('keeps a failed row dirty, with growing delays, until it is in', async () => {
+    let attempts = 0;
+    kernel.refuse = (operation) => {
+      if (operation.kind !== 'put-neighbour') return undefined;
+      attempts++;
+      return attempts <= 4 ? 'No buffer space available' : undefined;
+    };
+    await overlay.connect('vethe1', 'wge1');
+    await clock.advance(100 + 200);
+    expect(overlay.dirty).toBe(true);
+    await clock.advance(400 + 800);
+    expect(attempts).toBe(5);
+    expect(plan(desired, state())).toEqual([]);
+    expect(overlay.idle).toBe(true);
+  });
+
+  it('finds drift at an audit and not before', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    await settle();
+    state().forwarding.clear();
+    overlay.refresh();
+    await settle();
+    expect(state().forwarding.size).toBe(0);
+    overlay.audit();
+    await settle();
+    expect(state().forwarding.size).toBe(1);
+  });
+
+  it('reports a lost port at the second audit, and no sooner', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    await settle();
+    state().ports.clear();
+    overlay.audit();
+    await settle();
+    expect(overlay.missingPorts).toEqual([]);
+    overlay.audit();
+    await settle();
+    expect(overlay.missingPorts).toEqual(['vethe1']);
+  });
+
+  it('removes the namespace with the last container', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    desired = undefined;
+    await overlay.settleLinks();
+    expect(state().namespace).toBe(false);
+  });
+
+  it('serves a container that joins while many peers are being programmed', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    const peers = Array.from({ length: 5000 }, (_, index) => ({
+      endpointId: `p${index}`,
+      address: `10.0.${(index >> 8) + 1}.${index & 255}`,
+      mac: `02:42:0a:00:${((index >> 8) + 1).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`,
+      vtep: '192.168.0.2',
+      since: 1,
+    }));
+    if (desired === undefined) throw new Error('unreachable');
+    const port = { endpointId: 'e2', address: '10.0.0.4', mac: '02:42:0a:00:00:04', link: 'vethe2' };
+    desired = { ...desired, peers, local: [...desired.local, port] };
+    overlay.refresh();
+    await overlay.connect('vethe2', 'wge2');
+    expect(state().neighbours.size).toBeLessThan(peers.length);
+    for (let turn = 0; turn < 20; turn++) await settle();
+    expect(plan(desired, state())).toEqual([]);
+  });
+
+  it('lets nobody wait for ever when it stops', async () => {
+    kernel.observe = () => new Promise(() => undefined);
+    const waiting = overlay.connect('vethe1', 'wge1');
+    void overlay.stop();
+    await expect(waiting).rejects.toThrow('being shut down');
+    overlay = new Overlay(NETWORK, { kernel, desired: () => desired, clock, random: () => 0.5, log: silentLog });
+  });
+});

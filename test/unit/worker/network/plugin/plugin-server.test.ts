@@ -1,0 +1,104 @@
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../../../../proto/runtime/log.ts';
+import { inactiveBackend } from '../../../../../worker/network/plugin/inactive-backend.ts';
+import { PluginServer } from '../../../../../worker/network/plugin/plugin-server.ts';
+import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
+
+let folder: string;
+let socketPath: string;
+let clock: VirtualClock;
+let server: PluginServer;
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'waggle-plugin-'));
+  socketPath = path.join(folder, 'plugins/waggle.sock');
+  clock = new VirtualClock();
+  server = new PluginServer({ socketPath }, { clock, log: silentLog });
+});
+
+afterEach(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function post(method: string, body: string): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path: `/${method}`, method: 'POST', agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as unknown }));
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+}
+
+function isSocket(): boolean {
+  return existsSync(socketPath) && statSync(socketPath).isSocket();
+}
+
+async function untilListening(): Promise<void> {
+  for (let turn = 0; turn < 1000 && !isSocket(); turn++) await settle();
+  await settle();
+}
+
+describe('PluginServer', () => {
+  it('is open to its owner only', async () => {
+    await server.start();
+    expect(statSync(socketPath).mode & 0o777).toBe(0o600);
+    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+  });
+
+  it('takes the place of what a former run left', async () => {
+    await server.start();
+    await server.stop();
+    writeFileSync(socketPath, 'stale');
+    await server.start();
+    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+  });
+
+  it('comes back when its socket is removed or replaced', async () => {
+    await server.start();
+    rmSync(path.dirname(socketPath), { recursive: true });
+    await clock.advance(1_000);
+    await untilListening();
+    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+    rmSync(socketPath);
+    writeFileSync(socketPath, '');
+    await clock.advance(1_000);
+    await untilListening();
+    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+  });
+
+  it('answers from the backend of the moment', async () => {
+    await server.start();
+    const ids = JSON.stringify({ NetworkID: 'n', EndpointID: 'e' });
+    expect(await post('NetworkDriver.Join', ids)).toMatchObject({
+      body: { Err: expect.stringContaining('swarm') as string },
+    });
+    const answer = { InterfaceName: { SrcName: 'a', DstPrefix: 'eth' }, StaticRoutes: [] as [] };
+    server.setBackend({ ...inactiveBackend, 'NetworkDriver.Join': () => answer });
+    expect(await post('NetworkDriver.Join', ids)).toEqual({ status: 200, body: answer });
+    server.setBackend(undefined);
+    expect(await post('NetworkDriver.Join', ids)).toMatchObject({
+      body: { Err: expect.stringContaining('swarm') as string },
+    });
+  });
+
+  it('refuses a body without end', async () => {
+    await server.start();
+    expect(await post('NetworkDriver.Join', ' '.repeat(2 * 1024 * 1024))).toMatchObject({ status: 413 });
+  });
+
+  it('can be stopped twice, and before it was started', async () => {
+    await server.stop();
+    await server.start();
+    await server.stop();
+    await server.stop();
+    expect(existsSync(socketPath)).toBe(false);
+  });
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { type LineOperation, render } from '../../../../../worker/network/system/render.ts';
+
+const MAC = '02:42:0a:00:00:05';
+
+const cases: { id: string; operation: LineOperation; tool: string; inHost: boolean; line: string }[] = [
+  {
+    id: 'the VXLAN device is made from the host',
+    operation: { kind: 'create-vxlan', vni: 4097, local: '1.2.3.4', port: 4789, mtu: 1450 },
+    tool: 'ip',
+    inHost: true,
+    line: 'link add vxlan1 mtu 1450 netns 1-x type vxlan id 4097 local 1.2.3.4 dstport 4789 nolearning proxy',
+  },
+  {
+    id: 'forwarding rows replace',
+    operation: { kind: 'put-forwarding', mac: MAC, vtep: '1.2.3.4' },
+    tool: 'bridge',
+    inHost: false,
+    line: `fdb replace ${MAC} dev vxlan1 dst 1.2.3.4 self permanent`,
+  },
+  {
+    id: 'bridge rows replace',
+    operation: { kind: 'put-bridged', mac: MAC },
+    tool: 'bridge',
+    inHost: false,
+    line: `fdb replace ${MAC} dev vxlan1 master static`,
+  },
+  {
+    id: 'neighbours replace',
+    operation: { kind: 'put-neighbour', address: '10.0.0.5', mac: MAC },
+    tool: 'ip',
+    inHost: false,
+    line: `neigh replace 10.0.0.5 lladdr ${MAC} dev vxlan1 nud permanent`,
+  },
+  {
+    id: 'a deletion names the VTEP that is there: another one would do nothing',
+    operation: { kind: 'delete-forwarding', mac: MAC, vtep: '1.2.3.4' },
+    tool: 'bridge',
+    inHost: false,
+    line: `fdb del ${MAC} dev vxlan1 dst 1.2.3.4 self`,
+  },
+];
+
+describe('render', () => {
+  it.each(cases)('$id', ({ operation, tool, inHost, line }) => {
+    expect(render('1-x', operation)).toEqual({ tool, inHost, line });
+  });
+});
