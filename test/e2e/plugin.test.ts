@@ -2,13 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../proto/runtime/clock.ts';
+import { silentLog } from '../../proto/runtime/log.ts';
 import type { EndpointRecord, LocalEndpoint } from '../../worker/gossip/endpoint-table.ts';
 import type { AssignedNetwork } from '../../worker/network/assigned-network.ts';
+import { Batch } from '../../worker/network/system/batch.ts';
 import type { PluginNodeInput, PluginNodeOutput } from '../fixtures/plugin-node.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
 import { createLab, type Lab } from '../lab/lab.ts';
+import { run } from '../lab/run.ts';
 
 const NODE = path.resolve(import.meta.dirname, '../../node_modules/.bin/node');
 const PROGRAM = path.resolve(import.meta.dirname, '../fixtures/plugin-node.ts');
@@ -158,11 +162,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const each of nodes) await each.kill();
-  if (process.env.WGNT_KEEP) {
-    const { cpSync } = await import('node:fs');
-    for (const h of lab.hosts)
-      for (const f of ['plugin.log', 'engine.log']) cpSync(path.join(h.options.folder, f), `/tmp/wgnt-${h.name}-${f}`);
-  }
   await lab?.destroy();
 });
 
@@ -365,6 +364,59 @@ describe('scale', () => {
       services: [],
     };
   }
+});
+
+describe('the batch process', () => {
+  const modules = { clock: systemClock, log: silentLog };
+
+  it('attributes each failure to its line, and goes on', async () => {
+    const batch = new Batch({ tool: 'ip' }, modules);
+    const lines = Array.from({ length: 2500 }, (_, index) => `link show dev ${index % 1000 === 7 ? 'nope' : 'lo'}`);
+    const failures = await batch.run(lines);
+    expect(failures.map(({ index }) => index)).toEqual([7, 1007, 2007]);
+    expect(failures[0]?.message).toContain('"nope" does not exist');
+    expect(await batch.run(['link show dev lo'])).toEqual([]);
+    await batch.close();
+  });
+
+  it('keeps callers apart', async () => {
+    const batch = new Batch({ tool: 'ip' }, modules);
+    const runs = Array.from({ length: 20 }, (_, n) => batch.run(['link show dev lo', `link show dev none${n}`]));
+    for (const [n, failures] of (await Promise.all(runs)).entries()) {
+      expect(failures).toHaveLength(1);
+      expect(failures[0]).toMatchObject({ index: 1, message: expect.stringContaining(`none${n}`) as string });
+    }
+    await batch.close();
+  });
+
+  it('fails what it cannot know, each time, when the namespace is not there', async () => {
+    const batch = new Batch({ tool: 'bridge', namespace: 'wgnt-none' }, modules);
+    for (let attempt = 0; attempt < 4; attempt++) {
+      const failures = await batch.run(['fdb show', 'fdb show']);
+      expect(failures.map(({ index }) => index)).toEqual([0, 1]);
+      expect(failures[0]?.message).toContain('Cannot open network namespace');
+    }
+    await batch.close();
+  });
+
+  it('runs single processes after two deaths, and a long-lived one again when that works', async () => {
+    const namespace = 'wgnt-batch';
+    const batch = new Batch({ tool: 'ip', namespace }, modules);
+    for (let attempt = 0; attempt < 3; attempt++) expect(await batch.run(['link show dev lo'])).toHaveLength(1);
+    await run('ip', ['netns', 'add', namespace]);
+    try {
+      expect(await batch.run(['link show dev lo', 'link show dev nope'])).toHaveLength(1);
+      expect(await batch.run(['link show dev lo'])).toEqual([]);
+    } finally {
+      await batch.close();
+      await run('ip', ['netns', 'delete', namespace]);
+    }
+  });
+
+  it.each(['link show\nlink del x', 'link show # x', 'link "show"', 'link show \\'])('refuses %j', async (line) => {
+    const batch = new Batch({ tool: 'ip' }, modules);
+    await expect(batch.run([line])).rejects.toThrow('not a batch line');
+  });
 });
 
 describe('removal', () => {

@@ -1,5 +1,5 @@
-import { type Clock, sleep } from '../../proto/runtime/clock.ts';
-import { WaggleError } from '../../proto/runtime/errors.ts';
+import type { Clock } from '../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { FileTable } from '../storage/file-table.ts';
 import type { AssignedNetwork, AssignedState } from './assigned-network.ts';
@@ -17,8 +17,8 @@ export interface LocalNetwork {
 }
 
 export interface KnownNetworksModules {
-  assigned: AssignedState;
-  /** Asks for a network that is not assigned yet; undefined when there is none. */
+  assigned: AssignedState & { onChange(listener: () => void): () => void };
+  /** Asks for a network that is not assigned yet; undefined when it cannot be had. */
   resolveNetwork(networkId: string): Promise<AssignedNetwork | undefined>;
   clock: Clock;
   log: Log;
@@ -50,21 +50,32 @@ export class KnownNetworks {
     return undefined;
   }
 
-  /** As `facts`, but asks once more, for at most 2 s: assignments may be late. @throws WaggleError not-found */
-  async resolve(networkId: string): Promise<NetworkFacts> {
+  /**
+   * As `facts`, but waits up to 2 s: assignments may be late, and a user may create a network and use it at once.
+   * @throws WaggleError not-found
+   */
+  resolve(networkId: string): Promise<NetworkFacts> {
     const known = this.facts(networkId);
-    if (known !== undefined) return known;
-    const expired = new AbortController();
-    const timeout = sleep(this.#modules.clock, RESOLVE_TIMEOUT_MS, expired.signal).then(
-      () => undefined,
-      () => undefined,
-    );
-    const network = await Promise.race([this.#modules.resolveNetwork(networkId), timeout]).finally(() =>
-      expired.abort(),
-    );
-    const facts = network === undefined ? this.facts(networkId) : factsOf(network);
-    if (facts !== undefined) return facts;
-    throw new WaggleError('not-found', `swarm network ${networkId} is not known on this node`);
+    if (known !== undefined) return Promise.resolve(known);
+    const { assigned, clock, log } = this.#modules;
+    return new Promise((resolve, reject) => {
+      const settle = (facts: NetworkFacts | undefined): void => {
+        unsubscribe();
+        cancel();
+        if (facts !== undefined) resolve(facts);
+        else reject(new WaggleError('not-found', `swarm network ${networkId} is not known on this node`));
+      };
+      const take = (facts: NetworkFacts | undefined): void => {
+        if (facts !== undefined) settle(facts);
+      };
+      const unsubscribe = assigned.onChange(() => take(this.facts(networkId)));
+      const cancel = clock.after(RESOLVE_TIMEOUT_MS, () => settle(this.facts(networkId)));
+      this.#modules.resolveNetwork(networkId).then(
+        (network) => take(network === undefined ? undefined : factsOf(network)),
+        (error: unknown) =>
+          log.debug({ network: networkId, error: messageOf(error) }, 'network could not be asked for'),
+      );
+    });
   }
 
   local(localNetworkId: string): LocalNetwork | undefined {

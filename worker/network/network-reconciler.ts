@@ -24,8 +24,8 @@ export interface NetworkReconcilerModules {
   remove(endpointId: string): Promise<void>;
   /** Takes up the data path of an endpoint that lives (Overlays.resume). */
   resume(networkId: string): Promise<void>;
-  /** Every endpoint that the engine has is known now (Overlays.trust). */
-  trust(): void;
+  /** Every endpoint that the engine has is known now, save on these networks (Overlays.trust). */
+  trust(unknown: ReadonlySet<string>): void;
   clock: Clock;
   log: Log;
 }
@@ -83,11 +83,14 @@ export class NetworkReconciler implements Startable {
       const before = new Set(this.#modules.endpoints.all().map((endpoint) => endpoint.endpointId));
       const inventory = await this.#modules.inventory();
       await this.#adoptNetworks(inventory);
-      for (const endpoint of inventory.endpoints) await this.#adopt(endpoint);
-      this.#modules.trust();
+      const unknown = new Set<string>();
+      for (const endpoint of inventory.endpoints) {
+        if (!(await this.#adopt(endpoint))) unknown.add(endpoint.networkId);
+      }
+      this.#modules.trust(unknown);
       await this.#removeMissing(before, inventory);
       this.#failures = 0;
-      return this.#missing.size > 0 ? CONFIRM_MS : EVERY_MS;
+      return this.#missing.size > 0 || unknown.size > 0 ? CONFIRM_MS : EVERY_MS;
     } catch (error) {
       this.#failures++;
       this.#log.debug({ error: messageOf(error) }, 'endpoints could not be compared with the engine');
@@ -103,9 +106,17 @@ export class NetworkReconciler implements Startable {
     }
   }
 
-  async #adopt(found: EngineEndpoint): Promise<void> {
+  /** @returns false when its network is not known, or not yet. */
+  async #adopt(found: EngineEndpoint): Promise<boolean> {
     const { endpoints, leases, networks } = this.#modules;
-    if (endpoints.get(found.endpointId) !== undefined || networks.facts(found.networkId) === undefined) return;
+    const known = endpoints.get(found.endpointId);
+    if (known !== undefined) {
+      const { sandboxKey } = found;
+      const lacksKey = known.state === 'joined' && known.sandboxKey === '' && sandboxKey !== '';
+      if (lacksKey) await endpoints.put({ ...known, sandboxKey });
+      return true;
+    }
+    if (networks.facts(found.networkId) === undefined) return false;
     const lease = leases.find(found.networkId, found.address);
     const mac = isMac(found.mac) ? found.mac : macOf(withoutPrefix(found.address));
     await endpoints.put({
@@ -116,6 +127,7 @@ export class NetworkReconciler implements Startable {
     });
     await this.#modules.resume(found.networkId);
     this.#log.info({ endpoint: found.endpointId, network: found.networkId }, 'took up an endpoint of the engine');
+    return true;
   }
 
   async #removeMissing(before: ReadonlySet<string>, inventory: EngineInventory): Promise<void> {

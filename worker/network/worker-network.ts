@@ -121,7 +121,7 @@ export class WorkerNetwork implements Startable {
     for (const { endpointId } of endpoints) this.#endpoints.remove(endpointId);
     for (const lease of this.#leases.all()) this.#leases.release(lease.networkId, lease.address);
     for (const { localNetworkId } of this.#networks.locals()) this.#networks.remove(localNetworkId);
-    this.#overlays.trust();
+    this.#overlays.trust(new Set());
     const removals = endpoints.map((each) => this.#overlays.disconnect(each.networkId, each.endpointId));
     await Promise.allSettled(removals);
     await this.#overlays.audit();
@@ -217,7 +217,7 @@ export class WorkerNetwork implements Startable {
       leases: this.#leases,
       remove: (endpointId) => removeEndpoint(down, endpointId),
       resume: (networkId) => this.#overlays.resume(networkId),
-      trust: () => this.#overlays.trust(),
+      trust: (unknown) => this.#overlays.trust(unknown),
       clock,
       log,
     });

@@ -74,6 +74,7 @@ export class Overlays implements Startable {
   #auditing: Promise<void> | undefined;
   #unsubscribe: (() => void) | undefined;
   #trusted = false;
+  #spared: ReadonlySet<string> = new Set();
   #stopped = false;
 
   constructor(options: OverlaysOptions, modules: OverlaysModules) {
@@ -113,11 +114,18 @@ export class Overlays implements Startable {
     return waiting;
   }
 
-  /** From now on what no endpoint needs is a leftover: the list of endpoints has been compared with the engine. */
-  trust(): void {
-    if (this.#trusted) return;
+  /**
+   * From now on what no endpoint needs is a leftover: the list of endpoints has been compared with the engine. Except
+   * on networks of which the engine has endpoints that we could not take up.
+   */
+  trust(spared: ReadonlySet<string>): void {
+    const first = !this.#trusted;
     this.#trusted = true;
-    for (const { networkId } of this.#marked.values()) this.#entry(networkId).overlay.refresh();
+    this.#spared = spared;
+    if (!first) return;
+    for (const { networkId } of this.#marked.values()) {
+      if (this.#trusts(networkId)) this.#entry(networkId).overlay.refresh();
+    }
   }
 
   /** Takes up a network whose containers are connected already: after a restart, or when an endpoint was found again. */
@@ -130,7 +138,7 @@ export class Overlays implements Startable {
   async disconnect(networkId: string, endpointId: string): Promise<void> {
     if (!this.#marked.has(namespaceName(networkId))) return;
     const entry = this.#entry(networkId);
-    if (!this.#trusted) entry.doomed.add(portName(endpointId));
+    if (!this.#trusts(networkId)) entry.doomed.add(portName(endpointId));
     await entry.overlay.settleLinks();
   }
 
@@ -158,7 +166,7 @@ export class Overlays implements Startable {
     try {
       await this.#sweepHost();
       for (const [networkId, { overlay }] of this.#entries) {
-        if (this.#trusted && overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
+        if (this.#trusts(networkId) && overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
         else overlay.audit();
       }
     } catch (error) {
@@ -213,6 +221,10 @@ export class Overlays implements Startable {
     this.#marked.set(namespace, marker);
   }
 
+  #trusts(networkId: string): boolean {
+    return this.#trusted && !this.#spared.has(networkId);
+  }
+
   #wanted(networkId: string): boolean {
     return this.#modules.connected(networkId).length > 0;
   }
@@ -231,7 +243,7 @@ export class Overlays implements Startable {
 
   #desired(networkId: string, entry: Entry): DesiredOverlay | undefined {
     const endpoints = this.#modules.connected(networkId);
-    if (endpoints.length === 0 && this.#trusted) return undefined;
+    if (endpoints.length === 0 && this.#trusts(networkId)) return undefined;
     const facts = this.#modules.facts(networkId);
     if (facts === undefined) throw new WaggleError('not-found', `network ${networkId} is not known on this node`);
     return {
@@ -246,7 +258,7 @@ export class Overlays implements Startable {
         link: portName(endpointId),
       })),
       peers: entry.ages.peersOf(this.#modules.table.network(networkId)),
-      ...(this.#trusted ? {} : { doomed: entry.doomed }),
+      ...(this.#trusts(networkId) ? {} : { doomed: entry.doomed }),
     };
   }
 

@@ -79,6 +79,16 @@ describe('NetworkReconciler', () => {
     expect(await parts.kernel.namespaces()).toEqual([]);
   });
 
+  it('fills in a sandbox that was not known before', async () => {
+    endpoints = [FOUND];
+    await network.start();
+    await until(() => network.endpoint('e1') !== undefined && looks === 1);
+    await settle();
+    endpoints = [{ ...FOUND, sandboxKey: '/var/run/docker/netns/x' }];
+    network.engineReconnected();
+    await until(() => network.endpoint('e1')?.sandboxKey === '/var/run/docker/netns/x');
+  });
+
   it('spares what was missing only for a moment', async () => {
     await network.start();
     await until(() => looks === 1);
@@ -111,13 +121,12 @@ describe('NetworkReconciler', () => {
 
 describe('leftovers in the kernel', () => {
   it('are removed by audits: veths that wait, and a VXLAN device of our name', async () => {
+    parts.inventory = () => Promise.resolve({ networks: [], endpoints: [] });
     parts.kernel.links.push({ name: 'wge0123456789ab', mtu: 1450, addresses: [] });
     parts.kernel.links.push({ name: 'vxlan1', mtu: 1450, addresses: [], vxlan: { vni: 1, port: 4789 } });
     parts.kernel.links.push({ name: 'vxlan1x', mtu: 1450, addresses: [], vxlan: { vni: 2, port: 4789 } });
     parts.kernel.links.push({ name: 'wget', mtu: 1450, addresses: [] });
     await network.start();
-    await until(() => looks === 1);
-    await settle();
     await parts.clock.advance(5_000);
     expect(parts.kernel.links.map(({ name }) => name)).toEqual(['eth0', 'vxlan1x', 'wget']);
     parts.kernel.links.push({ name: 'wgeba9876543210', mtu: 1450, addresses: [] });
@@ -163,6 +172,26 @@ describe('leftovers in the kernel', () => {
     await parts.clock.advance(60_000);
     expect([...parts.kernel.space('1-abcdefghij').state.ports.keys()]).toEqual(['vethe2']);
     expect(parts.kernel.done.map(({ kind }) => kind)).not.toContain('delete-link');
+  });
+
+  it('a container on a network that is not known yet keeps its link', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    endpoints = [{ ...FOUND, endpointId: 'e2', address: await lease() }];
+    await network.stop();
+    rmSync(path.join(parts.folder, 'network'), { recursive: true });
+    const late = parts.assigned.networks.get(NETWORK_ID);
+    parts.assigned.networks.clear();
+    network = parts.make();
+    await network.start();
+    await parts.clock.advance(60_000);
+    expect([...parts.kernel.space('1-abcdefghij').state.ports.keys()]).toEqual(['vethe2']);
+    if (late !== undefined) parts.assigned.networks.set(NETWORK_ID, late);
+    await parts.clock.advance(10_000);
+    await until(() => network.endpoint('e2') !== undefined);
+    await parts.clock.advance(60_000);
+    expect([...parts.kernel.space('1-abcdefghij').state.ports.keys()]).toEqual(['vethe2']);
   });
 
   it('an endpoint that is deleted before the engine has been asked loses its link, and no other does', async () => {

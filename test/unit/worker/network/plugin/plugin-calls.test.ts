@@ -274,6 +274,16 @@ describe('a network that is not assigned yet', () => {
     expect(await call('IpamDriver.RequestPool', POOL)).toMatchObject({ PoolID: NETWORK_ID });
   });
 
+  it('is waited for', async () => {
+    const late = parts.assigned.networks.get(NETWORK_ID);
+    parts.assigned.networks.clear();
+    const asked = call('IpamDriver.RequestPool', POOL);
+    await parts.clock.advance(1_500);
+    if (late !== undefined) parts.assigned.networks.set(NETWORK_ID, late);
+    parts.assign(webTask());
+    expect(await asked).toMatchObject({ PoolID: NETWORK_ID });
+  });
+
   it('is refused after 2 s', async () => {
     parts.assigned.networks.clear();
     parts.resolve = () => new Promise(() => undefined);
