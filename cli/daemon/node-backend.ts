@@ -116,7 +116,7 @@ export class NodeBackend implements Backend, Startable {
           managerAddress: `${host}:${port}`,
           ...(config.raftId === undefined ? {} : { raftId: config.raftId }),
           ...(request.Spec === undefined ? {} : { spec: request.Spec }),
-          ...(request.Availability === undefined ? {} : { availability: request.Availability }),
+          ...(request.Availability ? { availability: request.Availability } : {}),
           defaultAddrPool: request.DefaultAddrPool ?? null,
           subnetSize: request.SubnetSize ?? 0,
           dataPathPort: request.DataPathPort ?? 0,
@@ -139,7 +139,7 @@ export class NodeBackend implements Backend, Startable {
         {
           remoteAddrs: request.RemoteAddrs ?? [],
           token: request.JoinToken ?? '',
-          availability: request.Availability ?? 'active',
+          availability: request.Availability || 'active',
         },
         { ...this.#modules, store: this.#identities },
       );

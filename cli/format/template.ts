@@ -4,7 +4,7 @@ import { CommandError } from '../command.ts';
 export type Printer = (value: unknown) => string;
 
 const FUNCTIONS = {
-  json: { fn: (value: unknown) => JSON.stringify(value), argTypes: ['any'] },
+  json: { fn: (value: unknown) => goJson(value), argTypes: ['value'] },
   join: {
     fn: (list: unknown, separator: unknown) => (list as unknown[]).join(String(separator)),
     argTypes: ['list', 'string'],
@@ -21,10 +21,23 @@ const FUNCTIONS = {
   },
   truncate: {
     fn: (text: unknown, length: unknown) => String(text).slice(0, Number(length)),
-    argTypes: ['string', 'any'],
+    argTypes: ['string', 'value'],
   },
-  println: { fn: (...parts: unknown[]) => `${parts.map(String).join(' ')}\n`, argTypes: ['any'] },
+  println: { fn: (...parts: unknown[]) => `${parts.map(String).join(' ')}\n`, argTypes: ['value'] },
 } as const;
+
+const ESCAPED: Readonly<Record<string, string>> = {
+  '<': '\\u003c',
+  '>': '\\u003e',
+  '&': '\\u0026',
+  '\u2028': '\\u2028',
+  '\u2029': '\\u2029',
+};
+
+/** JSON on one line with the characters escaped that Go escapes. */
+export function goJson(value: unknown): string {
+  return JSON.stringify(value ?? null).replace(/[<>&\u2028\u2029]/g, (character) => ESCAPED[character] ?? character);
+}
 
 /** A Go template as `--format` takes it; the engine is loaded only when one is used. @throws CommandError */
 export async function compileTemplate(source: string): Promise<Printer> {

@@ -1,3 +1,4 @@
+import type { TaskSpec } from '../../proto/objects/task.ts';
 import type { EndpointSpec, PortConfig, ServiceMode, ServiceSpec } from '../../proto/objects/service.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 
@@ -15,8 +16,18 @@ export function canonicalServiceSpec(given: ServiceSpec): ServiceSpec {
   const { EndpointSpec: endpoint, ...spec } = given;
   return {
     ...spec,
+    TaskTemplate: canonicalTemplate(spec.TaskTemplate),
     Mode: canonicalMode(spec.Mode),
     ...(endpoint === undefined || endpoint === null ? {} : { EndpointSpec: canonicalEndpoint(endpoint) }),
+  };
+}
+
+/** What the API shows of every template comes back with a client's update: it must not make a spec another one. */
+function canonicalTemplate({ Runtime, ForceUpdate, ...template }: TaskSpec): TaskSpec {
+  return {
+    ...template,
+    ...(Runtime === undefined || Runtime === '' || Runtime === 'container' ? {} : { Runtime }),
+    ...(ForceUpdate === undefined || ForceUpdate === 0 ? {} : { ForceUpdate }),
   };
 }
 

@@ -89,8 +89,20 @@ export class RpcGate {
     };
   }
 
+  /** A client stream: the answer is sent when `handler` resolves, after the last request or before. */
+  upload<Request, Response>(
+    roles: readonly NodeRole[],
+    handler: (requests: AsyncIterable<Request>, caller: Caller) => Promise<Response>,
+  ): grpc.handleClientStreamingCall<Request, Response> {
+    return (call, callback) => {
+      void this.#answer(call, callback, () =>
+        handler(call as AsyncIterable<Request>, this.#admit(callerOf(call.getAuthContext()), roles)),
+      );
+    };
+  }
+
   async #answer<Request, Response>(
-    call: grpc.ServerUnaryCall<Request, Response>,
+    call: grpc.ServerUnaryCall<Request, Response> | grpc.ServerReadableStream<Request, Response>,
     callback: grpc.sendUnaryData<Response>,
     serve: () => Promise<Response> | Response,
   ): Promise<void> {

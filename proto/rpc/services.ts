@@ -1,6 +1,7 @@
 import { waggle as ca } from '../gen/ca.js';
 import { waggle as control } from '../gen/control.js';
 import { waggle as dispatcher } from '../gen/dispatcher.js';
+import { waggle as raft } from '../gen/raft.js';
 import { typedService } from './service.ts';
 
 /** The gRPC services of port 2377, ready to be served (`add`) or called (`Client`). */
@@ -9,3 +10,5 @@ export const nodeCaService = typedService(ca.ca, ca.ca.NodeCA);
 export const dispatcherService = typedService(dispatcher.dispatcher, dispatcher.dispatcher.Dispatcher);
 export const resourceAllocatorService = typedService(dispatcher.dispatcher, dispatcher.dispatcher.ResourceAllocator);
 export const controlService = typedService(control.control, control.control.Control);
+export const raftService = typedService(raft.raft, raft.raft.Raft);
+export const raftMembershipService = typedService(raft.raft, raft.raft.RaftMembership);

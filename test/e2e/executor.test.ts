@@ -77,7 +77,7 @@ describe('on a real engine', () => {
       Args: ['sh', '-c', 'sleep 1; touch /tmp/ill; sleep 1000'],
       Healthcheck: { Test: ['CMD-SHELL', 'test ! -e /tmp/ill'], Interval: 3e8, Timeout: 2e9, Retries: 1 },
     });
-    await expect(controller.wait(signal)).rejects.toThrow('task: non-zero exit (137): unhealthy container');
+    await expect(controller.wait(signal)).rejects.toThrow('task: non-zero exit (137): dockerexec: unhealthy container');
     await controller.remove(signal);
   });
 

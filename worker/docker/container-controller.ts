@@ -6,7 +6,7 @@ import { isTemporary, messageOf, WaggleError } from '../../proto/runtime/errors.
 import type { Log } from '../../proto/runtime/log.ts';
 import { type Controller, ExitError, TaskError } from '../exec/controller.ts';
 import { type ContainerConfig, containerConfig, TASK_ID_LABEL } from './container-config.ts';
-import { outcomeOf, readinessOf, UNHEALTHY, unhealthyError, wasStarted } from './container-outcome.ts';
+import { outcomeOf, readinessOf, unhealthyError, wasStarted } from './container-outcome.ts';
 import {
   type ContainerWatchModules,
   type ContainerWatchOptions,
@@ -107,9 +107,7 @@ export class ContainerController implements Controller {
         const now = readinessOf(container.State);
         return now === 'waiting' ? undefined : now;
       });
-      if (readiness !== 'unhealthy') return;
-      await this.#stop(id, signal);
-      throw new TaskError(UNHEALTHY, { temporary: false });
+      if (readiness === 'unhealthy') await this.#endUnhealthy(id, signal);
     });
   }
 
@@ -119,9 +117,7 @@ export class ContainerController implements Controller {
       const outcome = await this.#watch(id, signal, (container) => outcomeOf(container.State));
       if (outcome.kind === 'complete') return;
       if (outcome.kind === 'failed') throw outcome.error;
-      await this.#stop(id, signal);
-      const exitCode = await this.#watch(id, signal, ({ State }) => (State.Running ? undefined : State.ExitCode));
-      throw unhealthyError(exitCode);
+      await this.#endUnhealthy(id, signal);
     });
   }
 
@@ -221,7 +217,8 @@ export class ContainerController implements Controller {
         return;
       }
       if (isAway(error)) throw error;
-      throw new TaskError(`No such image: ${image} (${messageOf(error)})`, { temporary: false, cause: error });
+      log.warn({ task: this.#task.ID, image, error: messageOf(error) }, 'image neither pulled nor on this node');
+      throw new TaskError(`No such image: ${image}`, { temporary: false, cause: error });
     }
   }
 
@@ -264,12 +261,18 @@ export class ContainerController implements Controller {
     }
   }
 
+  /** @throws WaggleError; what the engine refuses has Docker's words before it. */
   async #startContainer(id: string, signal: AbortSignal): Promise<void> {
     await this.#engine(
       (docker, abortSignal) => docker.getContainer(id).start({ abortSignal }) as Promise<unknown>,
       signal,
       this.#options.changeTimeoutMs,
-    ).catch(unless(isUnchanged));
+    ).catch((error: unknown) => {
+      if (isUnchanged(error)) return;
+      signal.throwIfAborted();
+      if (!(error instanceof WaggleError) || isAway(error) || isNotFound(error)) throw error;
+      throw new WaggleError(error.code, `starting container failed: ${error.message}`, { cause: error });
+    });
   }
 
   /** The engine sends the stop signal, waits the grace period, and kills. */
@@ -281,6 +284,13 @@ export class ContainerController implements Controller {
       signal,
       seconds * 1000 + this.#options.stopMarginMs,
     ).catch(unless((error) => isUnchanged(error) || isNotFound(error)));
+  }
+
+  /** Stops a container for its health. Always throws what became of it. */
+  async #endUnhealthy(id: string, signal: AbortSignal): Promise<never> {
+    await this.#stop(id, signal);
+    const exitCode = await this.#watch(id, signal, ({ State }) => (State.Running ? undefined : State.ExitCode));
+    throw unhealthyError(exitCode);
   }
 
   async #require(signal: AbortSignal): Promise<string> {

@@ -4,7 +4,7 @@ import { ExitError, TaskError } from '../exec/controller.ts';
 type State = Docker.ContainerInspectInfo['State'];
 
 /** Docker's own text for a container whose health check failed. */
-export const UNHEALTHY = 'unhealthy container';
+const UNHEALTHY = 'dockerexec: unhealthy container';
 
 /** When Docker never filled a time in. */
 const NEVER = '0001-01-01T00:00:00Z';

@@ -4,7 +4,7 @@ import type { NewObject } from '../../store/transaction.ts';
 import type { Change, ServiceView, Step } from '../decision.ts';
 import type { Slot } from '../slot.ts';
 import { newTask } from '../task/new-task.ts';
-import { hasEnded, isAlive, isUnusable, writtenAtMs } from '../task/task-life.ts';
+import { hasEnded, isAlive, isUnusable, timeOf, writtenAtMs } from '../task/task-life.ts';
 import { isStopping } from './delayed-start.ts';
 import { restartDelayMs, shouldRestart } from './restart-policy.ts';
 
@@ -17,10 +17,16 @@ export function restartStep(task: TaskObject, slot: Slot, view: ServiceView): St
   if (!shouldRestart(task, slot.history, view.nowMs)) return [shutdown];
   const node = view.node(task.NodeID);
   const lost = task.NodeID !== '' && isUnusable(node);
-  const endMs = hasEnded(task) ? writtenAtMs(task, view.nowMs) : view.nowMs;
+  // One that failed while it waited for its own delay had its turn only when that was over.
+  const endMs = hasEnded(task) ? Math.max(writtenAtMs(task, view.nowMs), turnMs(task, view.nowMs)) : view.nowMs;
   const notBeforeMs = lost ? view.nowMs : endMs + restartDelayMs(task);
   const wait = notBeforeMs > view.nowMs || isAlive(task, node) || isStopping(slot, view);
   return [shutdown, createTask(slot, view, { wait, notBeforeMs })];
+}
+
+/** When the task was to start at the earliest, 0 for at once. */
+function turnMs(task: TaskObject, nowMs: number): number {
+  return task.NotBefore === undefined ? 0 : Math.min(nowMs, timeOf(task.NotBefore));
 }
 
 /**

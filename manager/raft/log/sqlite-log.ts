@@ -70,6 +70,8 @@ export class SqliteLog implements LogStore {
     const worker = this.#worker;
     if (worker === undefined) return;
     this.#worker = undefined;
+    // Until now the thread did not keep the process alive; what it has left to write must.
+    worker.ref();
     const closed = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     if (this.#failure === undefined) await this.#ask({ kind: 'close' }, worker);
     else await worker.terminate();

@@ -2,15 +2,20 @@ import type { ConfigurationChange } from '../../../manager/raft/core/configurati
 import { EMPTY_CONFIGURATION, type LogEntry, type RaftId } from '../../../manager/raft/core/entry.ts';
 import type { Message } from '../../../manager/raft/core/message.ts';
 import type { Raft, RaftStatus, Ready } from '../../../manager/raft/core/raft.ts';
+import type { RaftOptions } from '../../../manager/raft/core/state.ts';
 import { type Invariants, type IsDurable, type LogView, SafetyError } from './invariants.ts';
 import { decodeCommand, encodeCommand, KeyValueMachine, type Command, type Result } from './key-value.ts';
 import { ModelDisk, type ModelSnapshot } from './model-disk.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
-export interface MemberOptions {
-  id: RaftId;
+/** What differs from run to run. */
+export interface MemberTuning extends Omit<RaftOptions, 'id' | 'electionTicks' | 'random'> {
   snapshotInterval: number;
   entriesForSlowFollowers: number;
+}
+
+export interface MemberOptions extends MemberTuning {
+  id: RaftId;
 }
 
 export interface MemberModules {
@@ -33,7 +38,7 @@ interface Pending {
   answer: (answer: Answer) => void;
 }
 
-const LIMITS = { maxInflightAppends: 8, maxInflightBytes: 2000, maxAppendBytes: 300, maxUncommittedBytes: 4000 };
+const ELECTION_TICKS = 10;
 
 /** One incarnation of a manager: the core, and around it what RaftNode does, without a real disk, network or clock. */
 export class Member {
@@ -67,7 +72,7 @@ export class Member {
     const first = entries[0]?.index ?? this.#applied.index + 1;
     this.#log = { first, entries: [...entries], baseTerm: first === this.#applied.index + 1 ? this.#applied.term : -1 };
     this.#raft = new modules.core(
-      { id: options.id, electionTicks: 10, heartbeatTicks: 2, ...LIMITS, random: modules.random.next },
+      { ...options, electionTicks: ELECTION_TICKS, random: modules.random.next },
       { hardState, entries, snapshot: snapshot?.meta, configuration: snapshot?.meta.configuration ?? EMPTY_CONFIGURATION },
     );
     this.#drive();

@@ -176,6 +176,17 @@ describe('a task that ends', () => {
     expect(swarm.tasks(id)[1]?.DesiredState).toBe('running');
   });
 
+  it('is replaced once a delay when it is rejected while it waits for its turn', async () => {
+    await swarm.start(1);
+    swarm.agent.fate = () => 'reject';
+    const id = await swarm.createService({}, { RestartPolicy: { Delay: 2 * SECOND } });
+    await swarm.run(30_000);
+    const born = swarm.tasks(id).map((task) => Date.parse(task.CreatedAt));
+    const gaps = born.slice(2).map((at, index) => at - (born[index + 1] ?? 0));
+    expect(gaps.length).toBeGreaterThan(2);
+    expect(gaps.every((gap) => gap >= 2_000 && gap < 2_500)).toBe(true);
+  });
+
   it('a change of leader does not begin the delay again', async () => {
     await swarm.start(1);
     swarm.agent.fate = (task) => (swarm.tasks(task.ServiceID)[0]?.ID === task.ID ? 'fail' : 'run');

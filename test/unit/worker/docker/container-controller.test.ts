@@ -124,7 +124,7 @@ describe('wait', () => {
     fake.setHealth(fake.containerOf('t1').id, 'unhealthy');
     expect(await waited).toMatchObject({
       name: 'ExitError',
-      message: 'task: non-zero exit (137): unhealthy container',
+      message: 'task: non-zero exit (137): dockerexec: unhealthy container',
     });
     expect(fake.containerOf('t1').state.Running).toBe(false);
   });

@@ -1,0 +1,131 @@
+import { CHANNEL_OPTIONS, MAX_MESSAGE_BYTES, nodeCredentials, type TlsSource } from '../../proto/rpc/credentials.ts';
+import { raftService } from '../../proto/rpc/services.ts';
+import type { Clock } from '../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { Log } from '../../proto/runtime/log.ts';
+import type { RaftId } from './core/entry.ts';
+import type { InstallSnapshot, Message } from './core/message.ts';
+import { DEFAULT_PEER_SENDER_OPTIONS, PeerSender } from './peer-sender.ts';
+import type { RaftTransport } from './transport.ts';
+import { toWire } from './wire.ts';
+
+const CHUNK_BYTES = 512 * 1024;
+const SNAPSHOT_TIMEOUT_MS = 120_000;
+const OPTIONS = { ...CHANNEL_OPTIONS, 'grpc.max_reconnect_backoff_ms': 500 };
+
+type Client = InstanceType<typeof raftService.Client>;
+
+interface Peer {
+  address: string;
+  client: Client;
+  /** Appends, which may be large, and all the rest, which must not wait behind them. */
+  appends: PeerSender;
+  urgent: PeerSender;
+}
+
+export interface GrpcTransportModules {
+  source: TlsSource;
+  /** A member could not be reached just now. */
+  unreachable: (id: RaftId) => void;
+  clock: Clock;
+  log: Log;
+}
+
+/** RaftTransport over one mutually authenticated connection per peer; addresses follow what the members say. */
+export class GrpcTransport implements RaftTransport, Startable {
+  readonly #modules: GrpcTransportModules;
+  readonly #peers = new Map<RaftId, Peer>();
+  #members: ReadonlyMap<RaftId, string> = new Map();
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(modules: GrpcTransportModules) {
+    this.#modules = modules;
+  }
+
+  async start(): Promise<void> {
+    // A renewed certificate: the next message opens a connection with it.
+    this.#unsubscribe = this.#modules.source.onChange(() => this.#closeAll());
+    await Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#closeAll();
+    await Promise.resolve();
+  }
+
+  setMembers(members: ReadonlyMap<RaftId, string>): void {
+    this.#members = new Map(members);
+    for (const [id, peer] of this.#peers) {
+      if (members.get(id) !== peer.address) this.#close(id, peer);
+    }
+  }
+
+  send(messages: readonly Message[]): void {
+    for (const message of messages) {
+      const peer = this.#peer(message.to);
+      const sender = message.type === 'append' && message.entries.length > 0 ? peer?.appends : peer?.urgent;
+      sender?.send(message);
+    }
+  }
+
+  async sendSnapshot(message: InstallSnapshot, chunks: Iterable<Uint8Array>): Promise<void> {
+    const peer = this.#peer(message.to);
+    if (peer === undefined) throw new WaggleError('unavailable', `member ${message.to} has no address`);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const stream = peer.client.installSnapshot((error) => (error === null ? resolve() : reject(error)));
+    stream.on('error', reject);
+    const cancel = this.#modules.clock.after(SNAPSHOT_TIMEOUT_MS, () => stream.cancel());
+    const write = async (part: Parameters<typeof stream.write>[0]): Promise<void> => {
+      if (stream.write(part)) return;
+      await Promise.race([new Promise<void>((drained) => stream.once('drain', () => drained())), promise]);
+    };
+    try {
+      await write({ message: toWire(message) });
+      for (const chunk of chunks) for (const piece of pieces(chunk)) await write({ chunk: piece });
+      await write({ last: true });
+      stream.end();
+      await promise;
+    } finally {
+      cancel();
+      stream.cancel();
+    }
+  }
+
+  #peer(id: RaftId): Peer | undefined {
+    const address = this.#members.get(id);
+    const known = this.#peers.get(id);
+    if (address === undefined || known !== undefined) return known;
+    const client = new raftService.Client(address, nodeCredentials(this.#modules.source.tls()), OPTIONS);
+    const broken = (error: Error): void => {
+      this.#modules.log.debug({ peer: id, address, error: messageOf(error) }, 'raft stream broke');
+      this.#modules.unreachable(id);
+    };
+    const open = (onEnd: (error: Error | null) => void): ReturnType<Client['messages']> => client.messages(onEnd);
+    const peer: Peer = {
+      address,
+      client,
+      appends: new PeerSender(DEFAULT_PEER_SENDER_OPTIONS, open, broken),
+      urgent: new PeerSender(DEFAULT_PEER_SENDER_OPTIONS, open, broken),
+    };
+    this.#peers.set(id, peer);
+    return peer;
+  }
+
+  #close(id: RaftId, peer: Peer): void {
+    this.#peers.delete(id);
+    peer.appends.close();
+    peer.urgent.close();
+    peer.client.close();
+  }
+
+  #closeAll(): void {
+    for (const [id, peer] of this.#peers) this.#close(id, peer);
+  }
+}
+
+function* pieces(chunk: Uint8Array): Iterable<Uint8Array> {
+  const size = Math.min(CHUNK_BYTES, MAX_MESSAGE_BYTES / 2);
+  for (let at = 0; at < chunk.length; at += size) yield chunk.subarray(at, at + size);
+}

@@ -1,0 +1,53 @@
+import type { ClusterOptions } from './cluster.ts';
+import type { Faults } from './faults.ts';
+
+const NONE: Faults = {
+  loss: 0,
+  duplicate: 0,
+  late: 0,
+  partitions: 0,
+  crashes: 0,
+  diskErrors: 0,
+  freezes: 0,
+  stalls: 0,
+  changes: 0,
+  transfers: 0,
+};
+
+const BAD: Faults = {
+  loss: 0.05,
+  duplicate: 0.05,
+  late: 0.1,
+  partitions: 0.7,
+  crashes: 0.7,
+  diskErrors: 0.3,
+  freezes: 0.4,
+  stalls: 0.4,
+  changes: 1.5,
+  transfers: 0.3,
+};
+
+const of = (members: number, faults: Partial<Faults>): ClusterOptions => ({
+  members,
+  clients: 4,
+  steps: 8000,
+  faults: { ...NONE, ...faults },
+});
+
+/** By name, for tests and for replay.ts. */
+export const SCENARIOS: Readonly<Record<string, ClusterOptions>> = {
+  quiet: of(3, {}),
+  network: of(5, { loss: 0.15, duplicate: 0.15, late: 0.3 }),
+  partitions: of(5, { loss: 0.02, partitions: 1.5, freezes: 0.5, transfers: 0.3 }),
+  crashes: of(3, { loss: 0.02, crashes: 2.5, diskErrors: 1 }),
+  membership: of(3, { loss: 0.02, changes: 5, transfers: 0.5, partitions: 0.4 }),
+  /** Leaders that get no further than their own disk, again and again (paper, figure 8). */
+  'figure-8': of(5, { loss: 0.3, late: 0.2, crashes: 6, freezes: 2, partitions: 2 }),
+  /** Changes while links and leaders fail. */
+  'membership-fast': of(3, { ...BAD, loss: 0.1, changes: 15, transfers: 1, partitions: 1.5, crashes: 1, stalls: 2 }),
+  /** A cluster that can fall into two equal halves. */
+  even: of(4, { partitions: 2 }),
+  'everything-3': of(3, BAD),
+  'everything-5': of(5, BAD),
+  'everything-7': of(7, BAD),
+};
