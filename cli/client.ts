@@ -1,4 +1,5 @@
 import type Dockerode from 'dockerode';
+import { CommandError } from './command.ts';
 
 /** An answer that is not a success, in the server's words. */
 export class ApiError extends Error {
@@ -98,15 +99,16 @@ export class ApiClient {
   }
 }
 
-/** The `filters` parameter of list calls from `--filter key=value` flags. @throws Error for one without `=`. */
+/** The `filters` parameter of list calls from `--filter key=value` flags. @throws CommandError for one without `=`. */
 export function filtersOf(flags: readonly string[]): string | undefined {
   if (flags.length === 0) return undefined;
   const filters: Record<string, Record<string, boolean>> = {};
   for (const flag of flags) {
     const at = flag.indexOf('=');
     if (at < 0)
-      throw new Error(
-        'invalid argument "' + flag + '" for "-f, --filter" flag: bad format of filter (expected name=value)',
+      throw new CommandError(
+        `invalid argument "${flag}" for "-f, --filter" flag: bad format of filter (expected name=value)`,
+        125,
       );
     const key = flag.slice(0, at).trim().toLowerCase();
     filters[key] = { ...filters[key], [flag.slice(at + 1).trim()]: true };

@@ -8,6 +8,7 @@ import { addNode } from './commands/node/node.ts';
 import { addService } from './commands/service/service.ts';
 import { addSwarm } from './commands/swarm/swarm.ts';
 import type { Context } from './context.ts';
+import { explainUsage } from './usage-error.ts';
 import { normalizeFlags } from './flags.ts';
 
 export const VERSION = '0.1.0';
@@ -23,9 +24,10 @@ export async function runProgram(argv: readonly string[], terminal: Terminal, de
     await program.parseAsync(normalizeFlags(program, argv), { from: 'user' });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 125;
-    terminal.warn(error instanceof ApiError ? `Error response from daemon: ${error.message}` : messageOf(error));
-    return error instanceof CommandError ? error.exitCode : 1;
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const problem = explainUsage(program, argv, error);
+    terminal.warn(problem instanceof ApiError ? `Error response from daemon: ${problem.message}` : messageOf(problem));
+    return problem instanceof CommandError ? problem.exitCode : 1;
   }
 }
 
@@ -36,7 +38,9 @@ function buildProgram(terminal: Terminal, defaultHost: string): Command {
     .option('-H, --host <url>', 'Daemon socket to connect to', defaultHost)
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
-      writeErr: (text) => terminal.warn(text.trimEnd().replace(/^error: /, '')),
+      writeErr: (text) => terminal.warn(text.trimEnd()),
+      // Told by runProgram, in docker's words.
+      outputError: () => undefined,
     })
     .enablePositionalOptions()
     .showHelpAfterError(false)

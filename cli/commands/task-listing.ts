@@ -57,7 +57,7 @@ export async function printTasks(context: Context, tasks: readonly ApiTask[], fl
     previous = name;
     return { task, name: indent ? ` \\_ ${name}` : name, node: nodes.get(task.NodeID ?? '') ?? task.NodeID ?? '' };
   });
-  await printListing(context, columns(truncate), rows, flags, ({ task }) => shorten(task.ID, truncate));
+  await printListing(context, columns(truncate), rows, flags, ({ task }) => task.ID);
 }
 
 interface Named {

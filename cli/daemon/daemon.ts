@@ -8,6 +8,7 @@ import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
 import type { Interfaces } from './addresses.ts';
+import { DataDirLock } from './data-dir-lock.ts';
 import { EngineSide } from './engine-side.ts';
 import { NodeBackend } from './node-backend.ts';
 import type { DaemonOptions } from './options.ts';
@@ -21,7 +22,7 @@ export interface DaemonModules {
 }
 
 /**
- * One node: the plugin's socket first, since an engine that starts looks for it; then the connection to the engine, the
+ * One node: after the lock on its directory the plugin's socket first, since an engine that starts looks for it; then the connection to the engine, the
  * membership of the swarm, and last the API, whose socket says that the node is ready.
  */
 export class Daemon implements Startable {
@@ -46,7 +47,7 @@ export class Daemon implements Startable {
       { socketPath: options.apiSocket, engineSocketPath: options.engineSocket },
       { ...modules, backend },
     );
-    this.#parts = [plugin, this.#engineSide, backend, api];
+    this.#parts = [new DataDirLock(options), plugin, this.#engineSide, backend, api];
   }
 
   async start(): Promise<void> {

@@ -3,6 +3,8 @@ import { newGossipKey } from '../../manager/ca/init-cluster.ts';
 import type { Dispatcher } from '../../manager/dispatcher/dispatcher.ts';
 import { KeyManager } from '../../manager/keymanager/key-manager.ts';
 import { Orchestrator } from '../../manager/orchestrator/orchestrator.ts';
+import type { RaftGroup } from '../../manager/rolemanager/raft-group.ts';
+import { RoleManager } from '../../manager/rolemanager/role-manager.ts';
 import { AttachmentAllocator } from '../../manager/resourceapi/attachment-allocator.ts';
 import { Scheduler } from '../../manager/scheduler/scheduler.ts';
 import type { Store } from '../../manager/store/transaction.ts';
@@ -13,6 +15,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 
 export interface LeaderModules {
   store: Store;
+  raft: RaftGroup;
   /** Outlives one leadership: the RPC edge keeps hold of it. */
   dispatcher: Dispatcher;
   clock: Clock;
@@ -34,6 +37,7 @@ export class LeaderPart implements Startable {
       new Scheduler({}, modules),
       new Orchestrator({}, { ...modules, log: log.child({ module: 'manager/orchestrator' }) }),
       new KeyManager({ ...modules, log: log.child({ module: 'manager/keymanager' }), newKey: newGossipKey }),
+      new RoleManager({ ...modules, log: log.child({ module: 'manager/rolemanager' }) }),
       modules.dispatcher,
     ];
   }

@@ -5,7 +5,7 @@ import { systemRandom } from '../../proto/runtime/random.ts';
 import { CommandError } from '../command.ts';
 import { Daemon } from './daemon.ts';
 import { type DaemonFlags, parseOptions } from './options.ts';
-import { checkHost } from './preflight.ts';
+import { checkHost, searchPath } from './preflight.ts';
 
 export type { DaemonFlags } from './options.ts';
 
@@ -25,6 +25,8 @@ export async function runDaemon(flags: DaemonFlags): Promise<void> {
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ended.resolve(undefined));
   process.on('unhandledRejection', (error) => ended.resolve(error instanceof Error ? error : new Error(String(error))));
+  // What the daemon runs is found where checkHost looks for it.
+  process.env.PATH = searchPath().join(':');
   try {
     checkHost(options);
     await daemon.start();

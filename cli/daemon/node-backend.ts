@@ -33,7 +33,7 @@ import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
 import { alreadyInSwarm, managerMustForce, notInSwarm, notLocked, notManager, notPartOfSwarm } from './swarm-texts.ts';
 
 /** Folders of the data directory that belong to one membership. */
-const MEMBER_FOLDERS = ['identity', 'member', 'raft', 'agent', 'network'];
+const MEMBER_FOLDERS = ['identity', 'member', 'raft', 'raft-members', 'agent', 'network'];
 const RESUME: BackoffOptions = { minMs: 500, maxMs: 15_000, factor: 2, jitter: 0.2 };
 /** An assignment may be this much behind a request that names its network. */
 const NETWORK_WAIT_MS = 500;
@@ -268,7 +268,7 @@ export class NodeBackend implements Backend, Startable {
     try {
       await member.start();
       await this.#identities.save(identity.tls());
-      await this.#configs.save(config);
+      await this.#configs.save(member.config);
     } catch (error) {
       await member.leave().catch((failure: unknown) => {
         this.#modules.log.warn({ error: messageOf(failure) }, 'a swarm that was not entered left something behind');
@@ -281,14 +281,19 @@ export class NodeBackend implements Backend, Startable {
 
   #activate(member: SwarmMember): void {
     this.#membership = { state: 'active', member };
-    if (member.manager !== undefined) this.#events.attach(member.manager.store);
     this.#modules.log.info({ node: member.identity.nodeId, role: member.identity.role }, 'in the swarm');
   }
 
   #member(config: MemberConfig, identity: Identity, create?: SwarmMemberOptions['create']): SwarmMember {
     return new SwarmMember(
       { ...this.#options, member: config, ...(create === undefined ? {} : { create }) },
-      { ...this.#modules, identity, identityStore: this.#identities },
+      {
+        ...this.#modules,
+        identity,
+        identityStore: this.#identities,
+        configs: this.#configs,
+        onManager: (manager) => (manager === undefined ? this.#events.detach() : this.#events.attach(manager.store)),
+      },
     );
   }
 

@@ -1,10 +1,19 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
 import type { NewCluster } from '../../manager/ca/init-cluster.ts';
+import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
+import { sleep } from '../../proto/runtime/clock.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Identity } from '../../worker/identity/identity.ts';
-import { type Startable, stopAll } from '../../proto/runtime/lifecycle.ts';
-import type { MemberConfig } from './member-config.ts';
-import { ManagerPart, type ManagerPartModules } from './manager-part.ts';
+import { ManagerPart, type ManagerPartModules, newRaftId } from './manager-part.ts';
+import type { MemberConfig, MemberConfigStore } from './member-config.ts';
 import { WorkerPart, type WorkerPartModules } from './worker-part.ts';
+
+const RETRY: BackoffOptions = { minMs: 500, maxMs: 10_000, factor: 2, jitter: 0.2 };
+/** What a manager keeps of its own, and a worker has no business with. */
+const MANAGER_FOLDERS = ['raft', 'raft-members'];
 
 export interface SwarmMemberOptions {
   dataDir: string;
@@ -14,57 +23,153 @@ export interface SwarmMemberOptions {
   create?: Pick<NewCluster, 'cluster' | 'node'>;
 }
 
-export type SwarmMemberModules = WorkerPartModules & Omit<ManagerPartModules, 'source'>;
+export type SwarmMemberModules = WorkerPartModules &
+  Omit<ManagerPartModules, 'source'> & {
+    configs: MemberConfigStore;
+    /** Told when this node has become a manager, and when it has ceased to be one. */
+    onManager: (manager: ManagerPart | undefined) => void;
+  };
 
-/** A node while it is in a swarm: the worker always, the manager when its certificate says so. */
+/** A node while it is in a swarm: the worker always, the manager for as long as its certificate says so. */
 export class SwarmMember implements Startable {
   readonly identity: Identity;
-  readonly config: MemberConfig;
   readonly worker: WorkerPart;
-  readonly manager: ManagerPart | undefined;
+  readonly #options: SwarmMemberOptions;
+  readonly #modules: SwarmMemberModules;
+  readonly #abort = new AbortController();
+  #config: MemberConfig;
+  /** Until it has begun. */
+  #create: SwarmMemberOptions['create'];
+  #manager: ManagerPart | undefined;
+  #changing: Promise<void> = Promise.resolve();
+  #unsubscribe: (() => void) | undefined;
 
   constructor(options: SwarmMemberOptions, modules: SwarmMemberModules) {
-    const { identity } = modules;
-    const { member } = options;
-    this.identity = identity;
-    this.config = member;
-    this.manager =
-      member.raftId === undefined
-        ? undefined
-        : new ManagerPart(
-            {
-              dataDir: options.dataDir,
-              listen: member.listen,
-              raftId: member.raftId,
-              ...(options.create === undefined ? {} : { create: options.create }),
-            },
-            { ...modules, source: identity },
-          );
-    const own = member.raftId === undefined ? [] : [`${member.advertise.host}:${member.advertise.port}`];
-    this.worker = new WorkerPart({ ...options, managers: [...own, ...member.remoteAddrs] }, modules);
+    this.#options = options;
+    this.#modules = modules;
+    this.#config = options.member;
+    this.#create = options.create;
+    this.identity = modules.identity;
+    const { advertise, remoteAddrs, raftId } = options.member;
+    const own = raftId === undefined ? [] : [`${advertise.host}:${advertise.port}`];
+    this.worker = new WorkerPart({ ...options, managers: [...own, ...remoteAddrs] }, modules);
+  }
+
+  get config(): MemberConfig {
+    return this.#config;
+  }
+
+  get manager(): ManagerPart | undefined {
+    return this.#manager;
   }
 
   get control(): ControlApi | undefined {
-    return this.manager?.control;
+    return this.#manager?.control;
   }
 
   async start(): Promise<void> {
-    await this.manager?.start();
     try {
+      await this.#takeRole();
       await this.worker.start();
     } catch (error) {
-      await this.manager?.stop();
+      await this.#manager?.stop();
       throw error;
     }
+    this.#unsubscribe = this.identity.onChange(() => this.#followRole());
   }
 
-  stop(): Promise<void> {
-    return stopAll(this.manager === undefined ? [this.worker] : [this.manager, this.worker]);
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#abort.abort(new WaggleError('aborted', 'the node stops'));
+    await this.#changing;
+    await this.worker.stop();
+    await this.#manager?.stop();
   }
 
   /** Everything of the swarm is gone from this host when it resolves, but for the files of identity and state. */
   async leave(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
+    await this.#changing;
     await this.worker.leave();
-    await this.manager?.stop();
+    await this.#manager?.stop();
+  }
+
+  #followRole(): void {
+    this.#changing = this.#changing.then(() => this.#followRoleUntilDone());
+  }
+
+  /** A promotion that fails now is tried again for as long as the role asks for it. */
+  async #followRoleUntilDone(): Promise<void> {
+    const { clock, random, log } = this.#modules;
+    for (let failures = 1; !this.#abort.signal.aborted; failures++) {
+      try {
+        await this.#takeRole();
+        return;
+      } catch (error) {
+        log.warn(
+          { role: this.identity.role, error: messageOf(error), failures },
+          'the new role could not be taken yet',
+        );
+      }
+      const delay = backoffDelayMs(RETRY, failures, random());
+      await sleep(clock, delay, this.#abort.signal).catch(() => undefined);
+    }
+  }
+
+  /** worker -> manager and back, as the certificate has it; nothing when it is so already. */
+  async #takeRole(): Promise<void> {
+    if (this.identity.role === 'worker') {
+      if (this.#config.raftId !== undefined) await this.#becomeWorker();
+      return;
+    }
+    if (this.#manager !== undefined) return;
+    const raftId = this.#config.raftId ?? (await this.#chooseRaftId());
+    const manager = this.#makeManager(raftId);
+    await manager.start();
+    this.#create = undefined;
+    this.#manager = manager;
+    this.#modules.onManager(manager);
+    this.#modules.log.info({ raftId }, 'this node is a manager');
+  }
+
+  async #becomeWorker(): Promise<void> {
+    const manager = this.#manager;
+    this.#manager = undefined;
+    this.#modules.onManager(undefined);
+    await manager?.stop();
+    await Promise.all(
+      MANAGER_FOLDERS.map((name) => rm(path.join(this.#options.dataDir, name), { recursive: true, force: true })),
+    );
+    const { raftId: _former, ...config } = this.#config;
+    await this.#keep(config);
+    this.#modules.log.info({}, 'this node is a worker');
+  }
+
+  async #chooseRaftId(): Promise<number> {
+    const raftId = newRaftId();
+    await this.#keep({ ...this.#config, raftId });
+    return raftId;
+  }
+
+  /** A new swarm's first manager is kept only once it has begun; until then nothing is to be taken up again. */
+  async #keep(config: MemberConfig): Promise<void> {
+    this.#config = config;
+    if (this.#create === undefined) await this.#modules.configs.save(config);
+  }
+
+  #makeManager(raftId: number): ManagerPart {
+    const { advertise, listen, remoteAddrs } = this.#config;
+    return new ManagerPart(
+      {
+        dataDir: this.#options.dataDir,
+        listen,
+        raftId,
+        address: `${advertise.host}:${advertise.port}`,
+        managers: () => [...new Set([...this.worker.agent.managers, ...remoteAddrs])],
+        ...(this.#create === undefined ? {} : { create: this.#create }),
+      },
+      { ...this.#modules, source: this.identity },
+    );
   }
 }

@@ -18,16 +18,18 @@ import type { AssignedNetwork } from '../../worker/network/assigned-network.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { WorkerNetwork } from '../../worker/network/worker-network.ts';
-import type { Clock } from '../../proto/runtime/clock.ts';
+import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import type { EngineSide } from './engine-side.ts';
 import type { MemberConfig } from './member-config.ts';
+import { checkDataPathPort } from './preflight.ts';
 
 export const GOSSIP_PORT = 7946;
 /** As long as Docker's join waits for a manager. */
 const FIRST_FACTS_MS = 20_000;
+const LEASE_AUDIT_MS = 30_000;
 const RESOLVE_MS = 2_000;
 const TWIN_OPTION = 'waggle.network';
 
@@ -65,6 +67,7 @@ export class WorkerPart implements Startable {
   readonly #renewer: CertificateRenewer;
   #network: WorkerNetwork | undefined;
   #started: Startable[] = [];
+  #cancelAudit: CancelTimer = () => undefined;
   readonly #unsubscribes: (() => void)[] = [];
 
   constructor(options: WorkerPartOptions, modules: WorkerPartModules) {
@@ -121,10 +124,12 @@ export class WorkerPart implements Startable {
     try {
       await this.#begin(this.#gossip, this.#resolver, this.agent);
       const facts = await this.#firstFacts();
+      checkDataPathPort(facts.cluster.DataPathPort);
       const network = this.#makeNetwork(facts.cluster.DataPathPort);
       this.#network = network;
       this.#follow(network);
       await this.#begin(this.networks, this.#names, network, this.#renewer);
+      this.#auditLeases(network);
     } catch (error) {
       await this.stop();
       throw error;
@@ -134,6 +139,8 @@ export class WorkerPart implements Startable {
   /** Containers go on running and talking. */
   async stop(): Promise<void> {
     this.#modules.plugin.setBackend(undefined);
+    this.#network = undefined;
+    this.#cancelAudit();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     await stopAll(this.#started.splice(0));
   }
@@ -188,6 +195,20 @@ export class WorkerPart implements Startable {
     });
   }
 
+  /** Tells the manager from time to time which leased addresses are in use, so that one whose release was lost comes back. */
+  #auditLeases(network: WorkerNetwork): void {
+    const { clock, log } = this.#modules;
+    const cancel = clock.after(LEASE_AUDIT_MS, () => {
+      this.agent.leases
+        .report(network.heldAddresses())
+        .catch((error: unknown) => log.debug({ error: messageOf(error) }, 'held addresses are reported later'))
+        .finally(() => {
+          if (this.#network === network) this.#auditLeases(network);
+        });
+    });
+    this.#cancelAudit = cancel;
+  }
+
   #learn(facts: SwarmFacts): void {
     const others = facts.gossipPeers.filter((peer) => peer.nodeId !== this.#modules.identity.nodeId);
     this.#gossip.setPeers(others.map(({ nodeId, address }) => ({ nodeId, ...splitHostPort(address) })));
@@ -212,6 +233,7 @@ export class WorkerPart implements Startable {
         containerNames: this.#names,
         inventory: () => this.#inventory(),
         resolveNetwork: (networkId) => this.#awaitNetwork(networkId),
+        reportAddresses: (held) => leases.report(held),
         isTaskReady: (task) => tasks.statusOf(task.ID)?.State === 'running' && !isTerminal(task.DesiredState),
         clock,
         random,

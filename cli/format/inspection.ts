@@ -2,7 +2,7 @@ import type { Context } from '../context.ts';
 import { ApiError } from '../client.ts';
 import { CommandError } from '../command.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
-import { compileTemplate } from './template.ts';
+import { compileTemplate, goJson } from './template.ts';
 
 /**
  * `inspect`: every object that is found, as a JSON array or by a template; those that are not found are named on
@@ -21,11 +21,11 @@ export async function printInspection(
       found.push(await fetch(ref));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      problems.push(messageOf(error));
+      problems.push(`Error response from daemon: ${messageOf(error)}`);
     }
   }
   if (format === undefined) context.print(JSON.stringify(found, null, 4));
-  else if (format === 'json') for (const each of found) context.print(JSON.stringify(each));
+  else if (format === 'json') for (const each of found) context.print(goJson(each));
   else {
     const render = await compileTemplate(format);
     for (const each of found) context.print(render(each));

@@ -1,12 +1,12 @@
 import type { Context } from '../context.ts';
 import { table } from './table.ts';
-import { compileTemplate } from './template.ts';
+import { compileTemplate, goJson } from './template.ts';
 
 /** One column of a list: its name in templates, its heading, and what it shows of a row. */
 export interface Column<Row> {
   key: string;
   header: string;
-  value: (row: Row) => string;
+  value: (row: Row) => string | boolean;
   /** Only for templates: not in the default table. */
   hidden?: boolean;
 }
@@ -31,13 +31,14 @@ export async function printListing<Row>(
   }
   if (format === undefined || format === 'table') {
     const shown = columns.filter((column) => column.hidden !== true);
-    const cells = rows.map((row) => shown.map((column) => column.value(row)));
+    const cells = rows.map((row) => shown.map((column) => String(column.value(row))));
     for (const line of table([shown.map((column) => column.header), ...cells])) context.print(line);
     return;
   }
-  const objects = rows.map((row) => Object.fromEntries(columns.map((column) => [column.key, column.value(row)])));
+  const sorted = columns.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  const objects = rows.map((row) => Object.fromEntries(sorted.map((column) => [column.key, column.value(row)])));
   if (format === 'json') {
-    for (const each of objects) context.print(JSON.stringify(each));
+    for (const each of objects) context.print(goJson(each));
     return;
   }
   const isTable = format.startsWith('table ');

@@ -1,3 +1,4 @@
+import { messageOf } from '../../proto/runtime/errors.ts';
 import { CommandError } from '../command.ts';
 
 /** Prints one value by a template. */
@@ -76,5 +77,6 @@ function stringify(value: unknown): string {
 
 function templateError(error: unknown): CommandError {
   if (error instanceof CommandError) return error;
-  return new CommandError(`template parsing error: ${error instanceof Error ? error.message : String(error)}`, 64);
+  const line = (error as { pos?: { line?: number } }).pos?.line ?? 1;
+  return new CommandError(`template parsing error: template: :${line}: ${messageOf(error)}`, 64);
 }

@@ -4,7 +4,11 @@ import { caService, nodeCaService } from '../../proto/rpc/services.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 
 /** Adds the two bootstrap services to a server; they belong on both servers of port 2377. */
-export function addCaServices(server: Server, gate: RpcGate, authority: CertificateAuthority): void {
+export function addCaServices(
+  server: Server,
+  gate: RpcGate,
+  authority: Pick<CertificateAuthority, 'rootCertificate' | 'issue'>,
+): void {
   caService.add(server, {
     getRootCACertificate: gate.open(() => ({ certificate: Buffer.from(authority.rootCertificate()) })),
   });

@@ -13,7 +13,10 @@ export function serviceStatus(tx: ReadTx, service: ServiceObject): ServiceStatus
   const tasks = tx.find('tasks', 'service', service.ID);
   const replicated = service.Spec.Mode?.Replicated;
   return {
-    RunningTasks: tasks.filter((task) => task.Status.State === 'running').length,
+    // What was last heard from a node that is down says nothing of what runs there now.
+    RunningTasks: tasks.filter(
+      (task) => task.Status.State === 'running' && tx.get('nodes', task.NodeID)?.Status.State !== 'down',
+    ).length,
     DesiredTasks:
       replicated === undefined
         ? tasks.filter((task) => task.DesiredState === 'running').length

@@ -13,7 +13,7 @@ import { type AssignmentsMessage } from './assignment-stream.ts';
 import { NodeRegistry, type RegistryEffect } from './node-registry.ts';
 import { NodeSession } from './node-session.ts';
 import { NodeWriter, type Registration } from './node-writer.ts';
-import { heartbeatPeriodMs, type SessionMessage } from './session-message.ts';
+import { heartbeatPeriodMs, redirectMessage, type SessionMessage, sharedFacts } from './session-message.ts';
 import { StatusWriter, type StatusUpdate } from './status-writer.ts';
 
 const RETRY: BackoffOptions = { minMs: 200, maxMs: 5000, factor: 2, jitter: 0.2 };
@@ -78,8 +78,12 @@ export class Dispatcher implements Startable {
     await Promise.all(this.#tasks);
   }
 
-  /** Registers the node and sends it the swarm's facts until the session ends, which it does with an error. */
+  /**
+   * Registers the node and sends it the swarm's facts until the session ends, which it does with an error. While this manager does
+   * not lead, it only tells where the managers are: a node that has just joined may know no other than this one.
+   */
   async session(registration: Registration, caller: Caller, stream: ResponseStream<SessionMessage>): Promise<void> {
+    if (this.#registry === undefined) await stream.write(redirectMessage(this.#modules.store.view(sharedFacts)));
     const registry = this.#leading();
     const { nodeId } = caller;
     const sessionId = newId();

@@ -55,6 +55,11 @@ export function sessionMessage(sessionId: string, node: NodeObject, shared: Shar
   });
 }
 
+/** From a manager that does not lead: no session, only the managers, the leader first. */
+export function redirectMessage(shared: SharedFacts): SessionMessage {
+  return waggle.dispatcher.SessionMessage.create({ sessionId: '', managers: shared.managers ?? [] });
+}
+
 /** Equal texts mean that there is nothing new to tell. */
 export function fingerprint(message: SessionMessage): string {
   return Buffer.from(waggle.dispatcher.SessionMessage.encode(message).finish()).toString('base64');

@@ -4,7 +4,7 @@ import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import { type ApplyResult, MAX_PROPOSAL_BYTES, type Proposer, type StateMachine } from '../store/transaction.ts';
-import type { ConfigurationChange } from './core/configuration.ts';
+import { type ConfigurationChange, encodeChange } from './core/configuration.ts';
 import {
   EMPTY_CONFIGURATION,
   type Configuration,
@@ -13,7 +13,7 @@ import {
   type SnapshotMeta,
 } from './core/entry.ts';
 import type { Message } from './core/message.ts';
-import { encodeChange, Raft, type RaftStatus, type Ready } from './core/raft.ts';
+import { Raft, type RaftStatus, type Ready } from './core/raft.ts';
 import type { LogStore } from './log/log-store.ts';
 import { PendingProposals } from './pending-proposals.ts';
 import type { RaftReceiver, RaftTransport } from './transport.ts';
@@ -108,7 +108,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
         maxUncommittedBytes: 64 * 1024 * 1024,
         random: this.#modules.random,
       },
-      { hardState: stored.hardState, entries: stored.entries, snapshot, configuration: this.#configuration },
+      { hardState: stored.hardState, entries: stored.entries, snapshot },
     );
     this.#drive();
     // The only voter need not wait for a time-out to find out that it is alone.
@@ -315,7 +315,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #apply(entry: LogEntry): void {
     let result: ApplyResult = { ok: true, index: entry.index };
     if (entry.type === 'conf-change') {
-      const { configuration, change } = this.#core().applyChange(entry);
+      const { configuration, change } = this.#core().changeOf(entry);
       this.#configuration = configuration;
       for (const listener of this.#changeListeners) listener(configuration, change);
     } else if (entry.data.length > 0) {

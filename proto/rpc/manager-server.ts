@@ -112,7 +112,8 @@ function listen(listener: tls.Server, options: ManagerServerOptions): Promise<vo
   return new Promise((resolve, reject) => {
     listener.once('error', (error) => {
       const where = `${options.host}:${options.port}`;
-      reject(new WaggleError('unavailable', `cannot listen on ${where}: ${error.message}`, { cause: error }));
+      const how = `Stop the program that has this port (ss -lntp sport = :${options.port}), or give another one with --listen-addr`;
+      reject(new WaggleError('unavailable', `cannot listen on ${where}: ${error.message}. ${how}`, { cause: error }));
     });
     listener.listen(options.port, options.host, resolve);
   });

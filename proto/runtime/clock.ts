@@ -37,11 +37,11 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
-/** RFC 3339 with as many digits of the second as it needs, nine at most, as Docker prints times. */
+/** RFC 3339 with nanoseconds, as Docker prints times. */
 export function rfc3339(epochMs: number): string {
   const iso = new Date(epochMs).toISOString();
   const fraction = Math.round((epochMs % 1) * 1e6)
     .toString()
     .padStart(6, '0');
-  return `${`${iso.slice(0, -1)}${fraction}`.replace(/\.?0+$/, '')}Z`;
+  return `${iso.slice(0, -1)}${fraction}Z`;
 }

@@ -69,9 +69,8 @@ describe('containers of two networks on two hosts', () => {
     await untilPings(a, 'net1c1', 'net1c2');
     await untilPings(a, 'net1c1', net1c2);
     await untilPings(b, 'net2c2', 'net2c1');
-    for (const stranger of [net2c1, net2c2, 'net2c1', 'net2c2']) {
-      expect(await pings(a, 'net1c1', stranger), stranger).toBe(false);
-    }
+    for (const stranger of [net2c1, net2c2]) expect(await pings(a, 'net1c1', stranger), stranger).toBe(false);
+    for (const stranger of ['net2c1', 'net2c2']) expect(await lookUp(a, 'net1c1', stranger), stranger).toEqual([]);
   });
 
   it('have the interfaces that Docker gives them', async () => {
@@ -152,7 +151,7 @@ describe('addresses', () => {
     await removeAllFrom('tiny', ['tiny0', 'tiny1', 'tiny3', 'tiny4']);
     await untilAddressesFree();
     await start(a, 'cycled', 'tiny');
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       await a.docker(['restart', '-t', '0', 'cycled']);
       await b.docker(['run', '--rm', '--network', 'tiny', TEST_IMAGE, 'true']);
       const broken = ['run', '--rm', '--network', 'tiny', TEST_IMAGE, '/no/such/program'];
@@ -209,7 +208,8 @@ describe('addresses', () => {
 
   async function removeAllFrom(network: string, names: readonly string[]): Promise<void> {
     for (const host of hosts()) {
-      const there = (await host.docker(['ps', '-a', '--format', '{{.Names}}', '--filter', `network=${network}`])).stdout;
+      const there = (await host.docker(['ps', '-a', '--format', '{{.Names}}', '--filter', `network=${network}`]))
+        .stdout;
       const doomed = there.split('\n').filter((name) => names.includes(name));
       if (doomed.length > 0) await host.docker(['rm', '-f', ...doomed]);
     }
@@ -265,7 +265,9 @@ describe('names', () => {
         repeat(Math.ceil((starts - index - 3) / 6), host),
       ]),
     );
-    process.stdout.write(`${starts} first look-ups, ${wrong.length} wrong, ${Math.round(performance.now() - began)} ms\n`);
+    process.stdout.write(
+      `${starts} first look-ups, ${wrong.length} wrong, ${Math.round(performance.now() - began)} ms\n`,
+    );
     expect(wrong).toEqual([]);
 
     async function repeat(times: number, host: Host): Promise<void> {
@@ -341,8 +343,15 @@ describe('drift', () => {
       await a.exec(command.replace('NS', namespace).replace('MAC', mac).replace('IP', there).split(' '));
     }
     const began = performance.now();
-    await a.exec(['sh', '-c', `nsenter -t $(docker inspect -f '{{.State.Pid}}' net1c1) -n ip neigh flush dev eth0`]);
-    await untilPings(a, 'net1c1', there);
+    const forget = `nsenter -t $(docker inspect -f '{{.State.Pid}}' net1c1) -n ip neigh flush dev eth0`;
+    await eventually(
+      'a container that has forgotten its neighbours to find them',
+      async () => {
+        await a.exec(['sh', '-c', forget]);
+        return pings(a, 'net1c1', there);
+      },
+      PATIENCE,
+    );
     expect(performance.now() - began).toBeLessThan(9_000);
   });
 

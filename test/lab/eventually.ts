@@ -6,13 +6,13 @@ export async function eventually<T>(
   what: string,
   attempt: () => Promise<T> | T,
   options: { timeoutMs?: number; everyMs?: number } = {},
-): Promise<T> {
+): Promise<Exclude<T, false>> {
   const deadline = systemClock.monotonic() + (options.timeoutMs ?? 30_000);
   for (;;) {
     let failure = 'it did not come true';
     try {
       const value = await attempt();
-      if (value !== false) return value;
+      if (value !== false) return value as Exclude<T, false>;
     } catch (error) {
       failure = messageOf(error);
     }

@@ -28,6 +28,8 @@ export interface AgentSessionModules {
   tasks: TaskManager;
   reporter: StatusReporter;
   /** Called with the first message and with each later one. */
+  /** The manager does not lead; these are the managers, the leader first as far as it knows. */
+  onRedirect: (managers: readonly string[]) => void;
   onFacts: (facts: SwarmFacts) => void;
   clock: Clock;
   log: Log;
@@ -87,6 +89,10 @@ export class AgentSession {
     signal: AbortSignal,
   ): Promise<void> {
     for await (const message of cancellable(stream, signal)) {
+      if (message.sessionId === '') {
+        this.#modules.onRedirect(message.managers.map(({ address }) => address ?? ''));
+        continue;
+      }
       this.#modules.onFacts(readFacts(message));
       opened(message.sessionId);
     }

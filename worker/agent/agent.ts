@@ -195,6 +195,7 @@ export class Agent implements Startable {
         connection,
         tasks: this.tasks,
         reporter: this.#reporter,
+        onRedirect: (managers) => void this.#managers.set(managers),
         onFacts: (facts) => {
           established();
           this.#connectivity = { connected: true };

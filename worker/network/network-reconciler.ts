@@ -26,6 +26,8 @@ export interface NetworkReconcilerModules {
   resume(networkId: string): Promise<void>;
   /** Every endpoint that the engine has is known now, save on these networks (Overlays.trust). */
   trust(unknown: ReadonlySet<string>): void;
+  /** Called after each comparison, with all that the engine has. */
+  compared(inventory: EngineInventory): void;
   clock: Clock;
   log: Log;
 }
@@ -80,7 +82,7 @@ export class NetworkReconciler implements Startable {
   /** @returns when to come again. */
   async #compare(): Promise<number> {
     try {
-      const before = new Set(this.#modules.endpoints.all().map((endpoint) => endpoint.endpointId));
+      const before = this.#known();
       const inventory = await this.#modules.inventory();
       await this.#adoptNetworks(inventory);
       const unknown = new Set<string>();
@@ -89,6 +91,7 @@ export class NetworkReconciler implements Startable {
       }
       this.#modules.trust(unknown);
       await this.#removeMissing(before, inventory);
+      this.#modules.compared(inventory);
       this.#failures = 0;
       return this.#missing.size > 0 || unknown.size > 0 ? CONFIRM_MS : EVERY_MS;
     } catch (error) {
@@ -96,6 +99,12 @@ export class NetworkReconciler implements Startable {
       this.#log.debug({ error: messageOf(error) }, 'endpoints could not be compared with the engine');
       return backoffDelayMs(BACKOFF, this.#failures, 0);
     }
+  }
+
+  /** Endpoints, and those that only a lease remembers: the call that should have given it back was lost. */
+  #known(): Set<string> {
+    const leased = this.#modules.leases.all().flatMap(({ endpointId }) => endpointId ?? []);
+    return new Set([...this.#modules.endpoints.all().map(({ endpointId }) => endpointId), ...leased]);
   }
 
   async #adoptNetworks(inventory: EngineInventory): Promise<void> {
@@ -133,9 +142,10 @@ export class NetworkReconciler implements Startable {
   async #removeMissing(before: ReadonlySet<string>, inventory: EngineInventory): Promise<void> {
     const listed = new Set(inventory.endpoints.map((endpoint) => endpoint.endpointId));
     const now = this.#modules.clock.monotonic();
+    const known = this.#known();
     const missing = new Map<string, number>();
     for (const endpointId of before) {
-      if (listed.has(endpointId) || this.#modules.endpoints.get(endpointId) === undefined) continue;
+      if (listed.has(endpointId) || !known.has(endpointId)) continue;
       const since = this.#missing.get(endpointId) ?? now;
       if (now - since < CONFIRM_MS) missing.set(endpointId, since);
       else await this.#remove(endpointId);
@@ -144,12 +154,11 @@ export class NetworkReconciler implements Startable {
   }
 
   async #remove(endpointId: string): Promise<void> {
-    const endpoint = this.#modules.endpoints.get(endpointId);
-    if (endpoint === undefined) return;
-    const { networkId, address } = endpoint;
-    this.#log.info({ endpoint: endpointId, network: networkId }, 'taking down an endpoint that the engine has lost');
+    const { leases } = this.#modules;
+    this.#log.info({ endpoint: endpointId }, 'taking down an endpoint that the engine has lost');
     await this.#modules.remove(endpointId);
-    const lease = this.#modules.leases.find(networkId, address);
-    if (lease?.endpointId === endpointId) this.#modules.leases.release(networkId, address);
+    for (const lease of leases.all()) {
+      if (lease.endpointId === endpointId) leases.release(lease.networkId, lease.address);
+    }
   }
 }

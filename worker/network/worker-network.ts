@@ -2,6 +2,7 @@ import path from 'node:path';
 import { newId } from '../../proto/objects/naming.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
+import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -44,6 +45,11 @@ export interface WorkerNetworkModules {
   inventory: () => Promise<EngineInventory>;
   /** A network that is not assigned yet, from whoever may know it sooner. */
   resolveNetwork(networkId: string): Promise<AssignedNetwork | undefined>;
+  /**
+   * Tells the manager every address that is in use here, so that it can take back the others that it has leased to
+   * this node. Called every 30 s or so; a failure is made good by the next call.
+   */
+  reportAddresses?: (held: { networkId: string; address: string }[]) => Promise<void>;
   /** Whether a task may be found under its service's name. Default: it is reported and meant as running. */
   isTaskReady?: (task: TaskObject) => boolean;
   /** Default: Linux through iproute2. */
@@ -151,7 +157,7 @@ export class WorkerNetwork implements Startable {
     this.#publisher.publishAll();
   }
 
-  /** Leased addresses in use, for the manager to compare with its own list. */
+  /** Leased addresses, in use or about to be. Without prefix length. */
   heldAddresses(): { networkId: string; address: string }[] {
     return this.#leases.all().map(({ networkId, address }) => ({ networkId, address: withoutPrefix(address) }));
   }
@@ -218,8 +224,18 @@ export class WorkerNetwork implements Startable {
       remove: (endpointId) => removeEndpoint(down, endpointId),
       resume: (networkId) => this.#overlays.resume(networkId),
       trust: (unknown) => this.#overlays.trust(unknown),
+      compared: (found) => this.#report(found),
       clock,
       log,
+    });
+  }
+
+  /** Too much does no harm: the manager looks only at what it has leased. */
+  #report(found: EngineInventory): void {
+    const used = [...this.#endpoints.all(), ...found.endpoints];
+    const bare = used.map(({ networkId, address }) => ({ networkId, address: withoutPrefix(address) }));
+    this.#modules.reportAddresses?.([...this.heldAddresses(), ...bare]).catch((error: unknown) => {
+      this.#modules.log.debug({ error: messageOf(error) }, 'addresses in use are reported later');
     });
   }
 

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { collect, CommandError, requireArgs, type Verb } from '../../command.ts';
 import { pairsOf } from '../pairs.ts';
 
@@ -72,25 +73,50 @@ interface IpamConfig {
   AuxiliaryAddresses?: Record<string, string>;
 }
 
-/** Gateways, ranges and auxiliary addresses go to the subnet that they lie in: the n-th to the n-th when there are several. */
+/** Gateways, ranges and auxiliary addresses go to the subnet that they lie in. @throws CommandError */
 function ipamConfigs(flags: Flags): IpamConfig[] {
   const subnets = flags.subnet ?? [];
   const gateways = flags.gateway ?? [];
   const ranges = flags.ipRange ?? [];
-  if (subnets.length === 0 && (gateways.length > 0 || ranges.length > 0)) {
+  if (subnets.length < gateways.length || subnets.length < ranges.length) {
     throw new CommandError('every ip-range or gateway must have a corresponding subnet');
   }
-  if (gateways.length > subnets.length || ranges.length > subnets.length) {
-    throw new CommandError('no matching subnet for gateway or ip-range');
+  const configs = subnets.map((Subnet): IpamConfig & { net: Cidr } => ({ Subnet, net: parseCidr(Subnet) }));
+  const overlapping = configs.some((a) => configs.some((b) => a !== b && contains(a.net, b.net[0])));
+  if (overlapping) throw new CommandError('multiple overlapping subnet configuration is not supported');
+  const home = (address: string): IpamConfig | undefined =>
+    configs.find((each) => contains(each.net, parseAddress(address)));
+  for (const gateway of gateways) {
+    const config = home(gateway);
+    if (config === undefined) throw new CommandError(`no matching subnet for gateway ${gateway}`);
+    config.Gateway = gateway;
   }
-  return subnets.map((Subnet, at) => {
-    const gateway = gateways[at];
-    const range = ranges[at];
-    return {
-      Subnet,
-      ...(range === undefined ? {} : { IPRange: range }),
-      ...(gateway === undefined ? {} : { Gateway: gateway }),
-      ...(at === 0 && flags.auxAddress !== undefined ? { AuxiliaryAddresses: pairsOf(flags.auxAddress) } : {}),
-    };
-  });
+  for (const range of ranges) {
+    const config = home(range.split('/')[0] ?? '');
+    if (config === undefined) throw new CommandError(`no matching subnet for range ${range}`);
+    config.IPRange = range;
+  }
+  for (const [name, address] of Object.entries(pairsOf(flags.auxAddress))) {
+    const config = home(address);
+    if (config === undefined) throw new CommandError(`no matching subnet for aux-address ${address}`);
+    config.AuxiliaryAddresses = { ...config.AuxiliaryAddresses, [name]: address };
+  }
+  return configs.map(({ net: _, ...config }) => config);
+}
+
+type Address = ReturnType<typeof ipaddr.parse>;
+type Cidr = [Address, number];
+
+function parseCidr(text: string): Cidr {
+  if (!ipaddr.isValidCIDR(text)) throw new CommandError(`invalid CIDR address: ${text}`);
+  return ipaddr.parseCIDR(text);
+}
+
+function parseAddress(text: string): Address {
+  if (!ipaddr.isValid(text)) throw new CommandError(`invalid IP address: ${text}`);
+  return ipaddr.parse(text);
+}
+
+function contains([network, length]: Cidr, address: Address): boolean {
+  return network.kind() === address.kind() && address.match(network, length);
 }

@@ -20,7 +20,8 @@ export const addLs: Verb = (noun, act) => {
         const nodes = await context.client.get<ApiNode[]>('/nodes', { filters: filtersOf(flags.filter ?? []) });
         const { Swarm } = await context.client.get<{ Swarm: { NodeID: string } }>('/info');
         const rows = nodes.toSorted((a, b) => hostname(a).localeCompare(hostname(b), 'en', { numeric: true }));
-        await printListing(context, columns(Swarm.NodeID, flags.format === undefined), rows, flags, (node) => node.ID);
+        const star = flags.format === undefined || flags.format === 'table';
+        await printListing(context, columns(Swarm.NodeID, star), rows, flags, (node) => node.ID);
       }),
     );
 };
@@ -28,7 +29,7 @@ export const addLs: Verb = (noun, act) => {
 function columns(self: string, star: boolean): Column<ApiNode>[] {
   return [
     { key: 'ID', header: 'ID', value: (node) => (star ? `${node.ID} ${node.ID === self ? '*' : ' '}` : node.ID) },
-    { key: 'Self', header: 'SELF', value: (node) => String(node.ID === self), hidden: true },
+    { key: 'Self', header: 'SELF', value: (node) => node.ID === self, hidden: true },
     { key: 'Hostname', header: 'HOSTNAME', value: hostname },
     { key: 'Status', header: 'STATUS', value: (node) => capital(node.Status.State) },
     { key: 'Availability', header: 'AVAILABILITY', value: (node) => capital(node.Spec.Availability) },

@@ -4,6 +4,7 @@ import type { ServiceSpec } from '../../../proto/objects/service.ts';
 import { collect, CommandError, requireArgs, type Verb } from '../../command.ts';
 import { waitForConvergence } from './convergence.ts';
 import { addCreateListFlags, applyListFlags } from './spec/list-flags.ts';
+import { type HostEnvironment, withHostValues } from './spec/host-environment.ts';
 import { pinImage } from './spec/image-digest.ts';
 import { resolveReferences } from './spec/references.ts';
 import { addScalarFlags, applyScalarFlags } from './spec/scalar-flags.ts';
@@ -33,11 +34,11 @@ export const addCreate: Verb = (noun, act) => {
   addCreateListFlags(addScalarFlags(command)).action(
     act<Flags>(async (context, flags, args) => {
       requireArgs('service create', args, 1);
-      const spec = createSpec(flags, args);
+      const spec = createSpec(flags, args, process.env);
       await resolveReferences(context, spec);
-      if (flags.resolveImage !== false) await pinImage(context, spec);
+      const unpinned = flags.resolveImage === false ? undefined : await pinImage(context, spec);
       const answer = await context.client.post<{ ID: string; Warnings?: string[] | null }>('/services/create', spec);
-      for (const warning of answer.Warnings ?? []) context.warn(warning);
+      for (const warning of [...(answer.Warnings ?? []), unpinned ?? []].flat()) context.warn(warning);
       context.print(answer.ID);
       if (flags.detach !== true) await waitForConvergence(context, answer.ID, flags.quiet === true);
     }),
@@ -45,22 +46,29 @@ export const addCreate: Verb = (noun, act) => {
 };
 
 /** The spec that a command line asks for; what it does not say stays absent. */
-export function createSpec(flags: Flags, [image = '', ...args]: readonly string[]): ServiceSpec {
+export function createSpec(flags: Flags, [image = '', ...args]: readonly string[], host: HostEnvironment): ServiceSpec {
   const spec: ServiceSpec = {
     Name: flags.name ?? '',
-    TaskTemplate: { ContainerSpec: { Image: image, ...(args.length === 0 ? {} : { Args: args }) } },
+    Labels: {},
+    TaskTemplate: {
+      ContainerSpec: { Image: image, ...(args.length === 0 ? {} : { Args: args }), Init: false, DNSConfig: {} },
+      Resources: { Limits: {}, Reservations: {} },
+      Placement: {},
+      ForceUpdate: 0,
+    },
     Mode: modeOf(flags),
+    EndpointSpec: { Mode: 'vip' },
   };
-  const env = (flags.envFile ?? []).flatMap(readEnvFile);
-  if (env.length > 0) applyListFlags(spec, { env });
-  applyListFlags(spec, flags as Record<string, string[]>);
+  const env = [...(flags.envFile ?? []).flatMap(readEnvFile), ...((flags['env'] as string[] | undefined) ?? [])];
+  const given = env.length === 0 ? flags : { ...flags, env: withHostValues(env, host) };
+  applyListFlags(spec, given as Record<string, string[]>);
   applyScalarFlags(spec, flags);
   return spec;
 }
 
 function modeOf(flags: Flags): NonNullable<ServiceSpec['Mode']> {
   if (flags.mode === 'global') return { Global: {} };
-  if (flags.mode === 'replicated') return { Replicated: { Replicas: 1 } };
+  if (flags.mode === 'replicated') return { Replicated: {} };
   if (flags.mode === 'replicated-job') return { ReplicatedJob: {} };
   if (flags.mode === 'global-job') return { GlobalJob: {} };
   throw new CommandError(`Unknown mode: ${flags.mode}, only replicated and global supported`);

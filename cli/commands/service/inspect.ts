@@ -1,8 +1,10 @@
+import { systemClock } from '../../../proto/runtime/clock.ts';
+import { ApiError } from '../../client.ts';
 import { requireArgs, type Verb } from '../../command.ts';
 import { printInspection } from '../../format/inspection.ts';
-import { formatBytes, formatDuration } from '../../format/units.ts';
-import type { UpdateConfig } from '../../../proto/objects/service.ts';
-import { type ApiService, getService, modeOf } from './api-service.ts';
+import type { Context } from '../../context.ts';
+import { getService } from './api-service.ts';
+import { prettyService } from './pretty-service.ts';
 
 interface Flags {
   format?: string;
@@ -20,7 +22,7 @@ export const addInspect: Verb = (noun, act) => {
       act<Flags>(async (context, flags, args) => {
         requireArgs('service inspect', args, 1);
         if (flags.pretty === true) {
-          for (const ref of args) for (const line of pretty(await getService(context, ref, true))) context.print(line);
+          for (const ref of args) for (const line of await describe(context, ref)) context.print(line);
         } else {
           await printInspection(context, args, (ref) => getService(context, ref, true), flags.format);
         }
@@ -28,71 +30,21 @@ export const addInspect: Verb = (noun, act) => {
     );
 };
 
-function pretty(service: ApiService): string[] {
-  const { Spec, Endpoint, UpdateStatus } = service;
-  const container = Spec.TaskTemplate.ContainerSpec;
-  const mode = modeOf(Spec);
-  return [
-    `\nID:\t\t${service.ID}`,
-    `Name:\t\t${Spec.Name}`,
-    ...list(
-      'Labels:',
-      Object.entries(Spec.Labels ?? {}).map(([key, value]) => ` ${key}=${value}`),
-    ),
-    `Service Mode:\t${mode.slice(0, 1).toUpperCase()}${mode.slice(1)}`,
-    ...(mode === 'replicated' ? [` Replicas:\t${Spec.Mode?.Replicated?.Replicas ?? 1}`] : []),
-    ...(UpdateStatus === undefined
-      ? []
-      : ['UpdateStatus:', ` State:\t\t${UpdateStatus.State}`, ` Message:\t${UpdateStatus.Message}`]),
-    ...list(
-      'Placement:',
-      (Spec.TaskTemplate.Placement?.Constraints ?? []).map((each) => ` Constraints:\t${each}`),
-    ),
-    ...rollout('UpdateConfig:', Spec.UpdateConfig),
-    ...rollout('RollbackConfig:', Spec.RollbackConfig),
-    'ContainerSpec:',
-    ` Image:\t\t${container?.Image ?? ''}`,
-    ...(container?.Args ? [` Args:\t\t${container.Args.join(' ')} `] : []),
-    ...(container?.Env ? [` Env:\t\t${container.Env.join(' ')} `] : []),
-    'Resources:',
-    ...limits(service),
-    ...list(
-      'Networks:',
-      (Spec.TaskTemplate.Networks ?? []).map((each) => ` ${each.Target ?? ''}`),
-    ),
-    `Endpoint Mode:\t${Endpoint?.Spec?.Mode ?? Spec.EndpointSpec?.Mode ?? 'vip'}`,
-    ...list(
-      'Ports:',
-      (Endpoint?.Ports ?? []).map(
-        (port) =>
-          ` PublishedPort = ${port.PublishedPort ?? 0}\n  Protocol = ${port.Protocol ?? 'tcp'}\n  TargetPort = ${port.TargetPort ?? 0}\n  PublishMode = ${port.PublishMode ?? 'ingress'}`,
-      ),
-    ),
-  ];
+/** Networks are shown by name, as far as they are still there. */
+async function describe(context: Context, ref: string): Promise<string[]> {
+  const service = await getService(context, ref, true);
+  const names: string[] = [];
+  for (const { Target = '' } of service.Spec.TaskTemplate.Networks ?? service.Spec.Networks ?? []) {
+    names.push(await networkName(context, Target));
+  }
+  return prettyService(service, names, systemClock.now());
 }
 
-function limits({ Spec }: ApiService): string[] {
-  const { Limits, Reservations } = Spec.TaskTemplate.Resources ?? {};
-  const lines = (title: string, set: typeof Limits): string[] => [
-    ...(set?.NanoCPUs ? [` ${title} CPUs:\t${set.NanoCPUs / 1e9}`] : []),
-    ...(set?.MemoryBytes ? [` ${title} Memory:\t${formatBytes(set.MemoryBytes)}`] : []),
-  ];
-  return [...lines('Reserved', Reservations), ...lines('Limit', Limits)];
-}
-
-function rollout(title: string, config: UpdateConfig | undefined): string[] {
-  if (config === undefined) return [];
-  return [
-    title,
-    ` Parallelism:\t${config.Parallelism ?? 0}`,
-    ...(config.Delay ? [` Delay:\t\t${formatDuration(config.Delay)}`] : []),
-    ` On failure:\t${config.FailureAction ?? 'pause'}`,
-    ` Monitoring Period: ${formatDuration(config.Monitor ?? 5e9)}`,
-    ` Max failure ratio: ${config.MaxFailureRatio ?? 0}`,
-    ` Update order:      ${config.Order ?? 'stop-first'}`,
-  ];
-}
-
-function list(title: string, lines: readonly string[]): string[] {
-  return lines.length === 0 ? [] : [title, ...lines];
+async function networkName(context: Context, id: string): Promise<string> {
+  try {
+    return (await context.client.get<{ Name: string }>(`/networks/${encodeURIComponent(id)}`)).Name;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return id;
+    throw error;
+  }
 }

@@ -11,6 +11,7 @@ export class ProgressDisplay {
   readonly #quiet: boolean;
   #drawn = 0;
   #last = '';
+  #printed: readonly string[] = [];
 
   constructor(context: Context, quiet: boolean) {
     this.#context = context;
@@ -41,8 +42,10 @@ export class ProgressDisplay {
     if (text === this.#last) return;
     this.#last = text;
     if (!this.#context.interactive) {
-      this.#context.print(lines[0] ?? '');
-      for (const line of lines.slice(1).filter((each) => each.startsWith('verify'))) this.#context.print(line);
+      // What each place shows may come again later (a task fails and is replaced), so only the last time counts.
+      const told = lines.filter((line) => line.startsWith('overall') || line.startsWith('verify'));
+      for (const line of told.filter((each) => !this.#printed.includes(each))) this.#context.print(line);
+      this.#printed = told;
       return;
     }
     if (this.#drawn > 0) this.#context.write(`\x1b[${this.#drawn}A`);

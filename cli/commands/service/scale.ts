@@ -29,10 +29,12 @@ export const addScale: Verb = (noun, act) => {
 
 function parse(argument: string): { ref: string; replicas: number } {
   const at = argument.lastIndexOf('=');
-  if (at < 0) throw new CommandError(`invalid scale specifier '${argument}'.\nSee 'waggle service scale --help'.`);
+  if (at < 0) throw new CommandError(`Invalid scale specifier '${argument}'.\nSee 'waggle service scale --help'.`);
   const replicas = Number(argument.slice(at + 1));
   if (!Number.isInteger(replicas) || replicas < 0) {
-    throw new CommandError(`${argument.slice(0, at)}: invalid replicas value ${argument.slice(at + 1)}`);
+    throw new CommandError(
+      `${argument.slice(0, at)}: invalid replicas value ${argument.slice(at + 1)}: strconv.ParseUint: parsing "${argument.slice(at + 1)}": invalid syntax`,
+    );
   }
   return { ref: argument.slice(0, at), replicas };
 }

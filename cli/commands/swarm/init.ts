@@ -1,5 +1,5 @@
 import type { JoinTokens } from '../../../proto/objects/cluster.ts';
-import { collect, type Verb } from '../../command.ts';
+import { collect, CommandError, type Verb } from '../../command.ts';
 import { addSpecFlags, applySpecFlags, type SpecFlags } from './spec-flags.ts';
 import { managerAddress, printJoinCommand } from './join-command.ts';
 
@@ -26,6 +26,7 @@ export const addInit: Verb = (noun, act) => {
     .option('--force-new-cluster', 'Force create a new cluster from current state')
     .action(
       act<Flags>(async (context, flags) => {
+        assertAvailability(flags.availability);
         const spec = applySpecFlags({ Name: 'default', Labels: {} }, flags);
         const nodeId = await context.client.post<string>('/swarm/init', {
           ListenAddr: flags.listenAddr,
@@ -52,6 +53,12 @@ export const addInit: Verb = (noun, act) => {
       }),
     );
 };
+
+/** @throws CommandError */
+export function assertAvailability(given: string): void {
+  if (['active', 'pause', 'drain'].includes(given)) return;
+  throw new CommandError(`invalid availability "${given}", only active, pause and drain are supported`);
+}
 
 /** What docker prints of an unlock key. */
 export function unlockAdvice(key: string): string {

@@ -1,10 +1,21 @@
 import type { ClusterSpec } from '../../../proto/objects/cluster.ts';
+import { ApiError } from '../../client.ts';
 import { CommandError, type Verb } from '../../command.ts';
+import type { Context } from '../../context.ts';
 import { unlockAdvice } from './init.ts';
 
 interface Flags {
   quiet?: boolean;
   rotate?: boolean;
+}
+
+async function currentKey(context: Context): Promise<{ UnlockKey: string }> {
+  try {
+    return await context.client.get('/swarm/unlockkey');
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    throw new CommandError(`could not fetch unlock key: Error response from daemon: ${error.message}`);
+  }
 }
 
 export const addUnlockKey: Verb = (noun, act) => {
@@ -24,7 +35,7 @@ export const addUnlockKey: Verb = (noun, act) => {
           await context.client.post('/swarm/update', swarm.Spec, query);
           if (flags.quiet !== true) context.print('Successfully rotated manager unlock key.\n');
         }
-        const { UnlockKey } = await context.client.get<{ UnlockKey: string }>('/swarm/unlockkey');
+        const { UnlockKey } = await currentKey(context);
         if (UnlockKey === '') throw new CommandError('no unlock key is set');
         context.print(flags.quiet === true ? UnlockKey : unlockAdvice(UnlockKey));
       }),

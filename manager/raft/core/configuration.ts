@@ -7,13 +7,22 @@ export interface MemberChange {
 }
 
 /**
- * The data of a conf-change entry, in JSON. One change of the voters is done in one step (Raft thesis 4.1), several go
+ * What a conf-change entry holds. One change of the voters is done in one step (Raft thesis 4.1), several go
  * through a joint configuration (4.3), which the leader leaves by an entry without changes. `context` is the
  * shell's.
  */
 export interface ConfigurationChange {
   changes: readonly MemberChange[];
   context?: string;
+}
+
+/** The data of a conf-change entry: JSON in UTF-8. */
+export function encodeChange(change: ConfigurationChange): Uint8Array {
+  return Buffer.from(JSON.stringify(change));
+}
+
+export function decodeChange(data: Uint8Array): ConfigurationChange {
+  return JSON.parse(Buffer.from(data).toString()) as ConfigurationChange;
 }
 
 /** Why a change cannot be made. */

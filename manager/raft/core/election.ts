@@ -28,20 +28,18 @@ export function tickElection(state: RaftState): void {
   if (state.electionElapsed < state.electionTimeout) return;
   resetElectionTimer(state);
   if (mayCampaign(state)) campaign(state, 'pre-vote');
+  // Whoever cannot stand must not hold on to a silent leader either: its vote may be what the others lack.
+  else becomeFollower(state, state.term, 0);
 }
 
 /**
- * False for learners, strangers, and while a committed change of the membership is not applied here yet: since a
- * configuration counts from when it is applied, a candidate that lags by one could ask a majority that is none any more.
- * (The next change is proposed after the last one was applied, so whoever holds it also knows the last one committed.)
+ * False for learners and strangers. Who is removed by a change that may not be committed yet must still stand: it may be
+ * the only one with a log that is complete (thesis 4.2.2).
  */
 export function mayCampaign(state: RaftState): boolean {
-  if (state.install !== undefined || !isVoter(state.configuration, state.options.id)) return false;
-  const { log } = state;
-  for (let index = log.applied + 1; index <= log.committed; index++) {
-    if (log.slice(index, 0)?.[0]?.type === 'conf-change') return false;
-  }
-  return true;
+  const { log, options } = state;
+  if (state.install !== undefined) return false;
+  return isVoter(log.configuration, options.id) || isVoter(log.configurationAt(log.committed), options.id);
 }
 
 /** follower -> pre-candidate, or -> candidate for a real election. */
@@ -59,8 +57,8 @@ export function campaign(state: RaftState, kind: 'pre-vote' | 'election' | 'tran
   // The own vote too is a message, so that it counts only once it is on the disk.
   sendAfterPersist(state, { type: 'vote-response', to: self, term, preVote, granted: true });
   const { lastIndex, lastTerm } = state.log;
-  for (const to of membersOf(state.configuration)) {
-    if (to === self || !isVoter(state.configuration, to)) continue;
+  for (const to of membersOf(state.log.configuration)) {
+    if (to === self || !isVoter(state.log.configuration, to)) continue;
     sendAfterPersist(state, {
       type: 'vote',
       to,
@@ -98,7 +96,7 @@ export function handleVoteResponse(state: RaftState, response: VoteResponse): vo
   // A pre-vote for an earlier term that is only now arriving: it was not asked for this one.
   if (response.preVote && response.granted && response.term !== state.term + 1) return;
   if (!role.votes.has(response.from)) role.votes.set(response.from, response.granted);
-  const result = voteResult(state.configuration, role.votes);
+  const result = voteResult(state.log.configuration, role.votes);
   if (result === 'lost') becomeFollower(state, state.term, 0);
   if (result !== 'won') return;
   if (role.kind === 'pre-candidate') campaign(state, 'election');

@@ -44,7 +44,6 @@ export function handleSnapshot(state: RaftState, { from, meta }: InstallSnapshot
     return;
   }
   log.restore(meta);
-  state.configuration = meta.configuration;
   state.install = meta;
   state.snapshot = meta;
   accept(state, from, meta.index);

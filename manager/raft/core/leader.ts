@@ -19,20 +19,41 @@ import { type LeaderRole, type RaftState, sendNow } from './state.ts';
 /** candidate -> leader: begins its term with an entry of its own, without which nothing older may be committed. */
 export function startLeading(state: RaftState): void {
   const progress = new Map<RaftId, Progress>();
-  for (const id of membersOf(state.configuration)) progress.set(id, newProgress(state.log.lastIndex + 1));
+  for (const id of audience(state)) progress.set(id, newProgress(state.log.lastIndex + 1));
   state.role = {
     kind: 'leader',
     progress,
     heartbeatElapsed: 0,
     transferee: 0,
     uncommittedBytes: 0,
-    // Whatever the log holds may be a change of the membership: wait for all of it, and for an entry of this term
-    // (Ongaro, "bug in single-server membership changes", raft-dev 2015-07-10).
-    pendingChangeIndex: state.log.lastIndex + 1,
+    changeIsOpen: isChangeOpen(state),
     reads: { waiting: [], rounds: [], lastContext: 0 },
   };
   state.electionElapsed = 0;
   appendOwn(state, state.role, [{ type: 'normal', data: new Uint8Array() }]);
+}
+
+/** True while the last change of the membership is not known to be committed. */
+export function isChangeOpen({ log }: RaftState): boolean {
+  return log.lastChangeIndex > log.committed;
+}
+
+/** Who receives the log: the members, and until a change is committed those whom it removes, so that they learn of it. */
+function audience(state: RaftState): Set<RaftId> {
+  const { log } = state;
+  return new Set([...membersOf(log.configuration), ...membersOf(log.configurationAt(log.committed))]);
+}
+
+/** Brings what the leader keeps of each member in line with the membership. */
+export function trackMembers(state: RaftState, role: LeaderRole): void {
+  const members = audience(state);
+  for (const id of role.progress.keys()) if (!members.has(id)) role.progress.delete(id);
+  for (const id of members) {
+    // Taken as active, so that a new member does not cost the leader its quorum before it has had time to answer.
+    if (!role.progress.has(id)) role.progress.set(id, { ...newProgress(state.log.lastIndex), recentlyActive: true });
+  }
+  if (!isVoter(state.log.configuration, role.transferee)) role.transferee = 0;
+  answerReads(state, role);
 }
 
 /** Appends to the own log and sends to whoever can take it. @returns the index of the first one. */
@@ -45,6 +66,10 @@ export function appendOwn(
   const entries = drafts.map((draft, at) => ({ ...draft, term: state.term, index: first + at }));
   state.log.append(entries);
   role.uncommittedBytes += sizeOf(entries);
+  if (drafts.some((draft) => draft.type === 'conf-change')) {
+    role.changeIsOpen = true;
+    trackMembers(state, role);
+  }
   broadcastAppend(state, role);
   return first;
 }
@@ -103,7 +128,7 @@ export function handleAppendResponse(state: RaftState, role: LeaderRole, respons
   const advanced = acknowledge(active, response.index);
   if (advanced === undefined) return;
   role.progress.set(response.from, advanced);
-  if (maybeCommit(state, role)) tellCommit(state, role);
+  advanceCommit(state, role);
   sendAppends(state, role, response.from);
   finishTransfer(state, role, response.from);
 }
@@ -127,9 +152,14 @@ function resume(progress: Progress, limits: FlowLimits): Progress {
   return progress;
 }
 
+/** Commits what a quorum has and tells everybody. */
+export function advanceCommit(state: RaftState, role: LeaderRole): void {
+  if (maybeCommit(state, role)) tellCommit(state, role);
+}
+
 /** Commits what a quorum has, if it is of this term (paper 5.4.2). @returns true when that moved the commit index. */
-export function maybeCommit(state: RaftState, role: LeaderRole): boolean {
-  const index = committedIndex(state.configuration, (id) => role.progress.get(id)?.match ?? 0);
+function maybeCommit(state: RaftState, role: LeaderRole): boolean {
+  const index = committedIndex(state.log.configuration, (id) => role.progress.get(id)?.match ?? 0);
   if (index <= state.log.committed || state.log.termAt(index) !== state.term) return false;
   const newly = state.log.bytesBetween(state.log.committed, index);
   // Those of earlier terms were never counted.
@@ -139,7 +169,7 @@ export function maybeCommit(state: RaftState, role: LeaderRole): boolean {
 }
 
 /** Sends the new commit index, with entries where there are some. */
-export function tellCommit(state: RaftState, role: LeaderRole): void {
+function tellCommit(state: RaftState, role: LeaderRole): void {
   for (const to of role.progress.keys()) {
     if (to !== state.options.id && sendAppend(state, role, to, true)) sendAppends(state, role, to);
   }
@@ -150,7 +180,7 @@ export function acknowledgeOwn(state: RaftState, role: LeaderRole, index: number
   const own = role.progress.get(state.options.id);
   if (own === undefined) return;
   role.progress.set(state.options.id, { ...own, match: Math.max(own.match, index), next: index + 1 });
-  if (maybeCommit(state, role)) tellCommit(state, role);
+  advanceCommit(state, role);
 }
 
 /** One tick of the leader. @returns false when no quorum has answered for an election time-out: it must step down. */
@@ -183,7 +213,7 @@ function hasActiveQuorum(state: RaftState, role: LeaderRole): boolean {
     answers.set(id, id === state.options.id || progress.recentlyActive);
     role.progress.set(id, { ...progress, recentlyActive: false });
   }
-  return voteResult(state.configuration, answers) === 'won';
+  return voteResult(state.log.configuration, answers) === 'won';
 }
 
 /** The transport could not reach it: what was sent ahead is taken as lost. */
@@ -201,11 +231,18 @@ export function reportSnapshot(role: LeaderRole, id: RaftId, delivered: boolean)
 
 /** Begins to hand over (thesis 3.10). @returns false when `to` cannot lead. */
 export function transferTo(state: RaftState, role: LeaderRole, to: RaftId): boolean {
-  if (to === state.options.id || !isVoter(state.configuration, to) || !role.progress.has(to)) return false;
+  if (to === state.options.id || !isVoter(state.log.configuration, to) || !role.progress.has(to)) return false;
   role.transferee = to;
   state.electionElapsed = 0;
   if (!finishTransfer(state, role, to)) sendAppend(state, role, to, true);
   return true;
+}
+
+/** Who should lead after a leader that was removed: whoever has most of the log. */
+export function nameHeir(state: RaftState, role: LeaderRole): void {
+  const known = [...role.progress].filter(([id]) => isVoter(state.log.configuration, id));
+  const [heir] = known.toSorted(([, a], [, b]) => b.match - a.match);
+  if (heir !== undefined) sendNow(state, { type: 'timeout-now', to: heir[0] });
 }
 
 function finishTransfer(state: RaftState, role: LeaderRole, from: RaftId): boolean {
@@ -232,11 +269,11 @@ function echoRead(state: RaftState, role: LeaderRole, from: RaftId, context: num
 }
 
 /** Answers the rounds that have their quorum; also after a change of what a quorum is. */
-export function answerReads(state: RaftState, role: LeaderRole): void {
+function answerReads(state: RaftState, role: LeaderRole): void {
   const { reads } = role;
   const answers = (echoed: Set<RaftId>): Map<RaftId, boolean> => new Map([...echoed].map((id) => [id, true]));
   // A later round that has its quorum proves leadership for the earlier ones too.
-  const won = reads.rounds.findLastIndex((round) => voteResult(state.configuration, answers(round.echoed)) === 'won');
+  const won = reads.rounds.findLastIndex((round) => voteResult(state.log.configuration, answers(round.echoed)) === 'won');
   for (const round of reads.rounds.splice(0, won + 1)) {
     for (const request of round.requests) state.answeredReads.push({ request, index: round.commit });
   }

@@ -1,5 +1,6 @@
 import { invariant } from '../../../proto/runtime/assert.ts';
-import type { LogEntry, SnapshotMeta } from './entry.ts';
+import { ConfigurationHistory } from './configuration-history.ts';
+import { type Configuration, EMPTY_CONFIGURATION, type LogEntry, type SnapshotMeta } from './entry.ts';
 
 /**
  * The log in memory: everything after the last compaction. Knows what has been handed out for persisting and what is
@@ -20,15 +21,12 @@ export class RaftLog {
   #applied = 0;
   /** Counts the times that entries were replaced: a write begun before says nothing of what is here now. */
   #epoch = 0;
+  #configurations: ConfigurationHistory;
 
   /** @param entries what the disk holds, contiguous; those before the snapshot are kept for slow followers. */
-  constructor(
-    snapshot: Pick<SnapshotMeta, 'index' | 'term'> | undefined,
-    entries: readonly LogEntry[],
-    commit: number,
-  ) {
+  constructor(snapshot: SnapshotMeta | undefined, entries: readonly LogEntry[], commit: number) {
     const first = entries[0];
-    const base = snapshot ?? { index: 0, term: 0 };
+    const base = snapshot ?? { index: 0, term: 0, configuration: EMPTY_CONFIGURATION };
     const beginsBefore = first !== undefined && first.index <= base.index;
     const usable = beginsBefore ? entries.slice(1) : entries;
     const anchor = beginsBefore ? first : base;
@@ -41,6 +39,8 @@ export class RaftLog {
     this.#committed = Math.max(base.index, Math.min(commit, this.lastIndex));
     invariant(usable[0] === undefined || usable[0].index === this.firstIndex, 'entries after the snapshot are missing');
     invariant(this.termAt(base.index) === base.term, 'the log does not agree with the snapshot');
+    this.#configurations = new ConfigurationHistory(base.index, base.configuration);
+    for (const entry of usable) if (entry.index > base.index) this.#configurations.append(entry);
   }
 
   get firstIndex(): number {
@@ -67,8 +67,23 @@ export class RaftLog {
     return this.#stable;
   }
 
+  /** The latest one, committed or not (thesis 4.1). */
+  get configuration(): Configuration {
+    return this.#configurations.latest;
+  }
+
+  /** Where the latest configuration is from. */
+  get lastChangeIndex(): number {
+    return this.#configurations.latestIndex;
+  }
+
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** As of an entry that is not older than the last snapshot. */
+  configurationAt(index: number): Configuration {
+    return this.#configurations.at(index);
   }
 
   /** Undefined when the index is compacted away or not there yet. */
@@ -106,6 +121,7 @@ export class RaftLog {
     for (const entry of entries) {
       invariant(entry.index === this.lastIndex + 1, 'an entry is appended out of order');
       this.#entries.push(entry);
+      this.#configurations.append(entry);
     }
   }
 
@@ -169,7 +185,7 @@ export class RaftLog {
   }
 
   /** Everything is replaced by a snapshot. */
-  restore(meta: Pick<SnapshotMeta, 'index' | 'term'>): void {
+  restore(meta: SnapshotMeta): void {
     this.#offset = meta.index;
     this.#offsetTerm = meta.term;
     this.#entries = [];
@@ -178,6 +194,7 @@ export class RaftLog {
     this.#committed = meta.index;
     this.#applied = meta.index;
     this.#epoch++;
+    this.#configurations = new ConfigurationHistory(meta.index, meta.configuration);
   }
 
   /** Forgets the entries up to `index`, which must be applied. */
@@ -187,6 +204,7 @@ export class RaftLog {
     this.#offsetTerm = this.termAt(index) ?? 0;
     this.#entries = this.#entries.slice(index - this.#offset);
     this.#offset = index;
+    this.#configurations.compact(index);
   }
 
   #truncateFrom(index: number): void {
@@ -196,5 +214,6 @@ export class RaftLog {
     this.#entries.length = Math.min(this.#entries.length, index - this.#offset - 1);
     this.#handedOut = Math.min(this.#handedOut, index - 1);
     this.#stable = Math.min(this.#stable, index - 1);
+    this.#configurations.truncateFrom(index);
   }
 }

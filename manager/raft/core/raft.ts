@@ -1,5 +1,11 @@
 import { assertNever, invariant } from '../../../proto/runtime/assert.ts';
-import { changeConfiguration, type ConfigurationChange, ConfigurationError } from './configuration.ts';
+import {
+  changeConfiguration,
+  type ConfigurationChange,
+  ConfigurationError,
+  decodeChange,
+  encodeChange,
+} from './configuration.ts';
 import {
   becomeFollower,
   campaign,
@@ -14,22 +20,22 @@ import type { Configuration, HardState, LogEntry, RaftId, SnapshotMeta } from '.
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.ts';
 import {
   acknowledgeOwn,
-  answerReads,
+  advanceCommit,
   appendOwn,
-  broadcastAppend,
   handleAppendResponse,
   handleHeartbeatResponse,
-  maybeCommit,
+  isChangeOpen,
+  nameHeir,
   reportSnapshot,
   reportUnreachable,
   startReadRound,
-  tellCommit,
   tickLeader,
+  trackMembers,
   transferTo,
 } from './leader.ts';
 import type { Message } from './message.ts';
-import { newProgress, type Progress } from './progress.ts';
-import { isJoint, isVoter, membersOf } from './quorum.ts';
+import type { Progress } from './progress.ts';
+import { isJoint, isVoter } from './quorum.ts';
 import { RaftLog } from './raft-log.ts';
 import { type LeaderRole, leaderOf, type RaftOptions, type RaftState, type Role, sendAfterPersist } from './state.ts';
 
@@ -38,22 +44,19 @@ export interface RaftStart {
   hardState: HardState;
   entries: readonly LogEntry[];
   snapshot: SnapshotMeta | undefined;
-  /** As of the last applied entry: the snapshot's; later changes come with the entries. */
-  configuration: Configuration;
 }
 
 /**
  * What the owner has to do, in this order:
  *   1. send `immediate`;
  *   2. make `persist` durable: the snapshot, which replaces the whole log, then entries (they replace the log from the
- *      first one's index on) and hard state, those two in one write: an entry must never be there without the commit
- *      index that came with it (see `mayCampaign`);
+ *      first one's index on) and hard state, those two in one write;
  *   3. once that, and everything handed out before it, is durable: send `afterPersist` (those to the own ID go to
  *      `step`), and call `persisted` with this Ready;
- *   4. install `persist.snapshot` in the state machine, then apply `committed` in order; a conf-change entry by `applyChange`,
- *      before anything else is asked of this member;
+ *   4. install `persist.snapshot` in the state machine, then apply `committed` in order (`changeOf` tells what a conf-change
+ *      entry came to);
  *   5. answer `reads` whose index has been applied.
- * Steps 2 and 3 of a Ready may overlap with those of the next ones, as long as each keeps its order.
+ * Steps 2 and 4 of a Ready may overlap with those of the next ones, as long as each keeps its order.
  */
 export interface Ready {
   immediate: readonly Message[];
@@ -77,9 +80,14 @@ export interface RaftStatus {
   id: RaftId;
   term: number;
   role: Role['kind'];
+  /** 0 when unknown. */
   leader: RaftId;
+  /** Of the log's last entry. */
+  lastIndex: number;
+  lastTerm: number;
   committed: number;
   applied: number;
+  /** The latest in the log, committed or not. */
   configuration: Configuration;
   /** On the leader: what it knows of each member. */
   progress: ReadonlyMap<RaftId, Progress>;
@@ -106,7 +114,6 @@ export class Raft {
       vote: isBehind ? 0 : hardState.vote,
       role: { kind: 'follower', leader: 0 },
       log,
-      configuration: start.configuration,
       electionElapsed: 0,
       electionTimeout: 0,
       snapshot: start.snapshot,
@@ -120,15 +127,17 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const { options, term, role, log, configuration } = this.#state;
+    const { options, term, role, log } = this.#state;
     return {
       id: options.id,
       term,
       role: role.kind,
       leader: leaderOf(this.#state),
+      lastIndex: log.lastIndex,
+      lastTerm: log.lastTerm,
       committed: log.committed,
       applied: log.applied,
-      configuration,
+      configuration: log.configuration,
       progress: role.kind === 'leader' ? role.progress : new Map(),
     };
   }
@@ -162,30 +171,24 @@ export class Raft {
     return { ok: true, index: appendOwn(this.#state, role, drafts), term: this.#state.term };
   }
 
-  /** One change at a time: the next one waits until the last one is applied on the leader (thesis 4.1). */
+  /** One change at a time: the next one waits until the last one is committed, and a joint configuration left. */
   proposeChange(change: ConfigurationChange): ChangeResult {
-    const { role, log, configuration } = this.#state;
+    const { role, log, term } = this.#state;
     if (role.kind !== 'leader') return { ok: false, reason: 'not-leader' };
     if (role.transferee !== 0) return { ok: false, reason: 'transferring' };
-    if (role.pendingChangeIndex > log.applied) return { ok: false, reason: 'change-pending' };
+    if (!this.#mayChange()) return { ok: false, reason: 'change-pending' };
     try {
-      changeConfiguration(configuration, change);
+      changeConfiguration(log.configuration, change);
     } catch (error) {
       if (error instanceof ConfigurationError) return { ok: false, reason: 'invalid', detail: error.message };
       throw error;
     }
-    const index = appendOwn(this.#state, role, [{ type: 'conf-change', data: encodeChange(change) }]);
-    role.pendingChangeIndex = index;
-    return { ok: true, index, term: this.#state.term };
+    return { ok: true, index: this.#change(role, change), term };
   }
 
-  /** Applies a committed conf-change entry, in its place among the others. @returns the configuration since. */
-  applyChange(entry: LogEntry): { configuration: Configuration; change: ConfigurationChange } {
-    const change = decodeChange(entry.data);
-    const state = this.#state;
-    state.configuration = changeConfiguration(state.configuration, change);
-    if (state.role.kind === 'leader') this.#followConfiguration(state.role);
-    return { configuration: state.configuration, change };
+  /** What a committed conf-change entry came to. */
+  changeOf(entry: LogEntry): { configuration: Configuration; change: ConfigurationChange } {
+    return { configuration: this.#state.log.configurationAt(entry.index), change: decodeChange(entry.data) };
   }
 
   /** Asks for an index at which a read is linearizable; answered by Ready.reads. False when this member does not lead. */
@@ -227,6 +230,7 @@ export class Raft {
   /** Everything there is to do since the last call; undefined when there is nothing. */
   ready(): Ready | undefined {
     const state = this.#state;
+    if (state.role.kind === 'leader') this.#settleChange(state.role);
     if (state.role.kind === 'leader') {
       this.#leaveJoint(state.role);
       startReadRound(state, state.role);
@@ -320,42 +324,38 @@ export class Raft {
     this.#state.electionElapsed = 0;
   }
 
-  #followConfiguration(role: LeaderRole): void {
+  /** What follows from a change of the membership that is committed now. */
+  #settleChange(role: LeaderRole): void {
     const state = this.#state;
-    const members = membersOf(state.configuration);
-    for (const id of role.progress.keys()) if (!members.includes(id)) role.progress.delete(id);
-    for (const id of members) {
-      // Taken as active, so that a new member does not cost the leader its quorum before it has had time to answer.
-      if (!role.progress.has(id)) role.progress.set(id, { ...newProgress(state.log.lastIndex), recentlyActive: true });
-    }
-    if (!isVoter(state.configuration, state.options.id)) {
-      // Removed, it steps down (thesis 4.2.2); the others must learn that the change is committed, for it counts from then.
-      tellCommit(state, role);
-      becomeFollower(state, state.term, 0);
-      return;
-    }
-    if (!isVoter(state.configuration, role.transferee)) role.transferee = 0;
-    if (maybeCommit(state, role)) tellCommit(state, role);
-    else broadcastAppend(state, role);
-    answerReads(state, role);
+    if (!role.changeIsOpen || isChangeOpen(state)) return;
+    role.changeIsOpen = false;
+    trackMembers(state, role);
+    if (isVoter(state.log.configuration, state.options.id)) return;
+    // Removed, it has led until here and steps down (thesis 4.2.2).
+    nameHeir(state, role);
+    becomeFollower(state, state.term, 0);
   }
 
-  /** A joint configuration is left as soon as it is applied (thesis 4.3), also by a leader that came into it. */
+  /** A joint configuration is left as soon as it is committed (thesis 4.3), also by a leader that came into it. */
   #leaveJoint(role: LeaderRole): void {
-    const { log, configuration } = this.#state;
-    if (!isJoint(configuration) || role.pendingChangeIndex > log.applied || role.transferee !== 0) return;
-    role.pendingChangeIndex = appendOwn(this.#state, role, [
-      { type: 'conf-change', data: encodeChange({ changes: [] }) },
-    ]);
+    if (isJoint(this.#state.log.configuration) && role.transferee === 0 && this.#mayChange()) this.#change(role, { changes: [] });
   }
-}
 
-export function encodeChange(change: ConfigurationChange): Uint8Array {
-  return Buffer.from(JSON.stringify(change));
-}
+  /**
+   * One change at a time (thesis 4.1), and none before an entry of the own term is committed (Ongaro, "bug in single-server
+   * membership changes", raft-dev 2015-07-10).
+   */
+  #mayChange(): boolean {
+    const { log, term } = this.#state;
+    return !isChangeOpen(this.#state) && log.termAt(log.committed) === term;
+  }
 
-export function decodeChange(data: Uint8Array): ConfigurationChange {
-  return JSON.parse(Buffer.from(data).toString()) as ConfigurationChange;
+  #change(role: LeaderRole, change: ConfigurationChange): number {
+    const index = appendOwn(this.#state, role, [{ type: 'conf-change', data: encodeChange(change) }]);
+    // Fewer voters may have a majority already for what came before.
+    advanceCommit(this.#state, role);
+    return index;
+  }
 }
 
 function take<T>(list: T[]): T[] {

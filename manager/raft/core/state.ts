@@ -1,5 +1,5 @@
 import type { Random } from '../../../proto/runtime/random.ts';
-import type { Configuration, RaftId, SnapshotMeta } from './entry.ts';
+import type { RaftId, SnapshotMeta } from './entry.ts';
 import type { Message } from './message.ts';
 import type { FlowLimits, Progress } from './progress.ts';
 import type { RaftLog } from './raft-log.ts';
@@ -30,8 +30,8 @@ export interface LeaderRole {
   /** Member that is to take over, or 0. Nothing is proposed meanwhile (thesis 3.10). */
   transferee: RaftId;
   uncommittedBytes: number;
-  /** Index of the last conf-change entry; the next one waits until it is applied. */
-  pendingChangeIndex: number;
+  /** A change of the membership is in the log and, when last looked, was not committed. */
+  changeIsOpen: boolean;
   reads: ReadQueue;
 }
 
@@ -50,7 +50,6 @@ export interface RaftState {
   vote: RaftId;
   role: Role;
   readonly log: RaftLog;
-  configuration: Configuration;
   electionElapsed: number;
   electionTimeout: number;
   /** Snapshot that the shell can send to followers that have fallen behind the log. */

@@ -4,7 +4,7 @@ import type { Raft } from '../../../manager/raft/core/raft.ts';
 import { isJoint, membersOf } from '../../../manager/raft/core/quorum.ts';
 import { Clients } from './clients.ts';
 import { EventQueue } from './event-queue.ts';
-import { type Faults, injectFault } from './faults.ts';
+import { type Faults, injectFault, strikeLeader } from './faults.ts';
 import { Invariants, SafetyError } from './invariants.ts';
 import { Member, type MemberTuning } from './member.ts';
 import { ModelDisk, type ModelSnapshot } from './model-disk.ts';
@@ -46,7 +46,7 @@ function chooseTuning(random: SeededRandom): MemberTuning {
   return {
     snapshotInterval: random.pick([8, 40, 200]) ?? 0,
     entriesForSlowFollowers: random.pick([0, 10]) ?? 0,
-    heartbeatTicks: random.int(1, 4),
+    heartbeatTicks: random.int(1, 3),
     maxAppendBytes: random.pick([1, 1, 150, 2000]) ?? 0,
     maxInflightAppends: random.pick([1, 3, 20]) ?? 0,
     maxInflightBytes: 2000,
@@ -54,7 +54,7 @@ function chooseTuning(random: SeededRandom): MemberTuning {
   };
 }
 
-const TICK_MS = 10;
+const TICK_MS = 20;
 const FAULT_MS = 20;
 const CALM_MS = 15_000;
 const SETTLE_MS = 1_000;
@@ -69,7 +69,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #core: typeof Raft;
   readonly #invariants = new Invariants(FIRST_INDEX);
-  readonly seats = new Map<RaftId, Seat>();
+  readonly #seats = new Map<RaftId, Seat>();
   readonly #clients: Clients;
   readonly #tuning: MemberTuning;
   #lastId: RaftId = 0;
@@ -102,7 +102,7 @@ export class Cluster {
   }
 
   running(): Member[] {
-    return [...this.seats.values()].flatMap((seat) => seat.member ?? []);
+    return [...this.#seats.values()].flatMap((seat) => seat.member ?? []);
   }
 
   leaders(): Member[] {
@@ -110,9 +110,7 @@ export class Cluster {
   }
 
   /** IDs of all that were ever started, in or out of the configuration. */
-  ids(): RaftId[] {
-    return [...this.seats.keys()];
-  }
+  readonly ids = (): RaftId[] => [...this.#seats.keys()];
 
   /** A new member with an empty disk. @returns its ID, which nobody had before. */
   recruit(): RaftId {
@@ -122,7 +120,7 @@ export class Cluster {
   }
 
   crash(id: RaftId): void {
-    const seat = this.seats.get(id);
+    const seat = this.#seats.get(id);
     if (seat?.member === undefined) return;
     seat.member.crash();
     seat.member = undefined;
@@ -135,17 +133,17 @@ export class Cluster {
 
   /** The next write fails: the manager stops. */
   failDisk(id: RaftId): void {
-    const seat = this.seats.get(id);
+    const seat = this.#seats.get(id);
     if (seat?.member !== undefined) seat.diskFails = true;
   }
 
   freeze(id: RaftId, ms: number): void {
-    const seat = this.seats.get(id);
+    const seat = this.#seats.get(id);
     if (seat !== undefined) seat.frozenUntil = this.queue.now + ms;
   }
 
   stallDisk(id: RaftId, ms: number): void {
-    const seat = this.seats.get(id);
+    const seat = this.#seats.get(id);
     if (seat !== undefined) seat.diskStallsUntil = this.queue.now + ms;
   }
 
@@ -184,7 +182,7 @@ export class Cluster {
       diskFails: false,
       diskStallsUntil: 0,
     };
-    this.seats.set(id, seat);
+    this.#seats.set(id, seat);
     this.#start(seat);
   }
 
@@ -200,12 +198,20 @@ export class Cluster {
         random: this.random,
         invariants: this.#invariants,
         disk,
-        isDurable: (each, index, term) => this.seats.get(each)?.disk.holds(index, term) ?? false,
+        isDurable: (each, index, term) => this.#seats.get(each)?.disk.holds(index, term) ?? false,
         send: (message, state) => this.#send(message, state),
         diskHasWork: () => this.#work(seat),
+        leads: () => this.#newLeader(id),
       },
     );
     this.#tick(seat, seat.life);
+  }
+
+  #newLeader(id: RaftId): void {
+    if (this.#isCalm || !this.random.chance(this.#options.faults.strikes)) return;
+    this.queue.schedule(this.random.int(0, 40), () => {
+      if (!this.#isCalm) strikeLeader(this, id);
+    });
   }
 
   #tick(seat: Seat, life: number): void {
@@ -228,12 +234,13 @@ export class Cluster {
     if (seat.diskIsBusy) return;
     seat.diskIsBusy = true;
     const { life } = seat;
+    const { waiting } = seat.disk;
     const latency = this.random.chance(0.05) ? this.random.int(5, 60) : this.random.int(0, 5);
     this.queue.schedule(Math.max(latency, seat.diskStallsUntil - this.queue.now), () =>
       this.#whenAwake(seat, life, (member) => {
         if (seat.diskFails) return this.crash(seat.id);
         seat.diskIsBusy = false;
-        member.diskDone();
+        member.diskDone(waiting);
         if (!seat.disk.isIdle) this.#work(seat);
       }),
     );
@@ -247,20 +254,20 @@ export class Cluster {
   }
 
   #deliver(message: Message, state: ModelSnapshot | undefined): void {
-    const seat = this.seats.get(message.to);
+    const seat = this.#seats.get(message.to);
     if (seat !== undefined) this.#whenAwake(seat, seat.life, (member) => member.receive(message, state));
   }
 
   /** The sender learns how its snapshot fared, not always rightly. */
   #reportSnapshot(message: Message, copies: readonly number[]): void {
-    const arrived = copies.length > 0 && this.seats.get(message.to)?.member !== undefined;
+    const arrived = copies.length > 0 && this.#seats.get(message.to)?.member !== undefined;
     const delay = (copies[0] ?? 0) + this.network.delay();
     const told = this.random.chance(0.05) ? !arrived : arrived;
     this.queue.schedule(delay, () => this.#report(message.from, (member) => member.snapshotSent(message.to, told)));
   }
 
   #report(id: RaftId, run: (member: Member) => void): void {
-    const seat = this.seats.get(id);
+    const seat = this.#seats.get(id);
     if (seat !== undefined) this.queue.schedule(1, () => this.#whenAwake(seat, seat.life, run));
   }
 
@@ -268,9 +275,10 @@ export class Cluster {
   #calmDown(): void {
     this.#isCalm = true;
     this.network.calm();
-    for (const seat of this.seats.values()) {
+    for (const seat of this.#seats.values()) {
       seat.diskFails = false;
       seat.frozenUntil = 0;
+      seat.diskStallsUntil = 0;
     }
     // What was late or meant for a frozen member may still arrive.
     this.#pass(SETTLE_MS);
@@ -306,7 +314,7 @@ export class Cluster {
     const { configuration, term } = leader.status();
     if (isJoint(configuration)) return false;
     return membersOf(configuration).every((id) => {
-      const status = this.seats.get(id)?.member?.status();
+      const status = this.#seats.get(id)?.member?.status();
       return status?.leader === leader.id && status.term === term && status.applied > 0;
     });
   }
@@ -315,7 +323,7 @@ export class Cluster {
     const leader = this.leaders().find((each) => this.#isLed(each));
     if (leader === undefined) return false;
     return membersOf(leader.status().configuration).every((id) => {
-      const member = this.seats.get(id)?.member;
+      const member = this.#seats.get(id)?.member;
       return member?.applied === this.#invariants.lastCommitted && member.chain === leader.chain;
     });
   }
@@ -323,8 +331,9 @@ export class Cluster {
   #describe(): string {
     return this.running()
       .map((member) => {
-        const { id, term, role, leader, committed, applied, configuration } = member.status();
-        return `${id} ${role} t${term} leader ${leader} c${committed} a${applied} ${JSON.stringify(configuration)}`;
+        const { id, term, role, leader, committed, applied, lastIndex, lastTerm, configuration } = member.status();
+        const log = `last ${lastIndex}/${lastTerm} committed ${committed} applied ${applied}`;
+        return `${id} ${role} in term ${term}, leader ${leader}, ${log}, ${JSON.stringify(configuration)}`;
       })
       .join('\n');
   }

@@ -1,5 +1,5 @@
 import type { ConfigurationChange } from '../../../manager/raft/core/configuration.ts';
-import { EMPTY_CONFIGURATION, type LogEntry, type RaftId } from '../../../manager/raft/core/entry.ts';
+import { type Configuration, EMPTY_CONFIGURATION, type LogEntry, type RaftId } from '../../../manager/raft/core/entry.ts';
 import type { Message } from '../../../manager/raft/core/message.ts';
 import type { Raft, RaftStatus, Ready } from '../../../manager/raft/core/raft.ts';
 import type { RaftOptions } from '../../../manager/raft/core/state.ts';
@@ -26,6 +26,8 @@ export interface MemberModules {
   disk: ModelDisk;
   isDurable: IsDurable;
   send(message: Message, state: ModelSnapshot | undefined): void;
+  /** This member has come to lead. */
+  leads(): void;
   /** Called when the disk has something to do. */
   diskHasWork(): void;
 }
@@ -38,7 +40,7 @@ interface Pending {
   answer: (answer: Answer) => void;
 }
 
-const ELECTION_TICKS = 10;
+const ELECTION_TICKS = 6;
 
 /** One incarnation of a manager: the core, and around it what RaftNode does, without a real disk, network or clock. */
 export class Member {
@@ -52,6 +54,8 @@ export class Member {
   #machine: KeyValueMachine;
   #chain: number;
   #applied: { index: number; term: number };
+  /** As of the last applied entry. */
+  #configuration: Configuration;
   #snapshotIndex: number;
   #snapshotting = false;
   #incoming: ModelSnapshot | undefined;
@@ -68,12 +72,13 @@ export class Member {
     this.#machine = new KeyValueMachine(snapshot?.values);
     this.#chain = snapshot?.chain ?? 0;
     this.#applied = { index: snapshot?.meta.index ?? 0, term: snapshot?.meta.term ?? 0 };
+    this.#configuration = snapshot?.meta.configuration ?? EMPTY_CONFIGURATION;
     this.#snapshotIndex = this.#applied.index;
     const first = entries[0]?.index ?? this.#applied.index + 1;
     this.#log = { first, entries: [...entries], baseTerm: first === this.#applied.index + 1 ? this.#applied.term : -1 };
     this.#raft = new modules.core(
       { ...options, electionTicks: ELECTION_TICKS, random: modules.random.next },
-      { hardState, entries, snapshot: snapshot?.meta, configuration: snapshot?.meta.configuration ?? EMPTY_CONFIGURATION },
+      { hardState, entries, snapshot: snapshot?.meta },
     );
     this.#drive();
   }
@@ -102,9 +107,9 @@ export class Member {
     this.#incoming = undefined;
   }
 
-  /** The disk finished its oldest write. */
-  diskDone(): void {
-    this.#modules.disk.complete();
+  /** The disk finished its oldest writes. */
+  diskDone(writes: number): void {
+    this.#modules.disk.complete(writes);
     this.#drive();
   }
 
@@ -186,6 +191,7 @@ export class Member {
     this.#machine = new KeyValueMachine(snapshot.values);
     this.#chain = snapshot.chain;
     this.#applied = { index, term: snapshot.meta.term };
+    this.#configuration = snapshot.meta.configuration;
     this.#snapshotIndex = index;
     this.#log = { first: index + 1, entries: [], baseTerm: snapshot.meta.term };
   }
@@ -218,7 +224,7 @@ export class Member {
     const { term } = this.#raft.status();
     this.#chain = this.#modules.invariants.applies(this.id, entry, this.#applied.index, term);
     let result: Result = 0;
-    if (entry.type === 'conf-change') this.#raft.applyChange(entry);
+    if (entry.type === 'conf-change') this.#configuration = this.#raft.changeOf(entry).configuration;
     else if (entry.data.length > 0) result = this.#machine.apply(decodeCommand(entry.data));
     this.#applied = { index: entry.index, term: entry.term };
     const pending = this.#pending.get(entry.index);
@@ -240,7 +246,7 @@ export class Member {
   }
 
   #snapshot(): ModelSnapshot {
-    const meta = { ...this.#applied, configuration: this.#raft.status().configuration };
+    const meta = { ...this.#applied, configuration: this.#configuration };
     return { meta, values: this.#machine.values(), chain: this.#chain };
   }
 
@@ -267,6 +273,7 @@ export class Member {
     const log = this.#view();
     if (invariants.leads(this.id, status.term) || this.#leadingTerm !== status.term) {
       invariants.becomesLeader(this.id, status.term, log);
+      this.#modules.leads();
     }
     this.#leadingTerm = status.term;
     invariants.commits(status, log, isDurable);

@@ -43,16 +43,23 @@ export class ModelDisk {
     return this.#waiting.length === 0;
   }
 
+  /** Writes that are waiting; those that are there when the disk begins share one fsync. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   write(write: DiskWrite, done: () => void): void {
     this.#waiting.push({ write, done });
   }
 
-  /** The oldest write becomes durable. */
-  complete(): void {
-    const oldest = this.#waiting.shift();
-    if (oldest === undefined) return;
-    this.#durable = after(this.#durable, oldest.write);
-    oldest.done();
+  /** The oldest `count` writes become durable, and with them whatever behind them has nothing to write. */
+  complete(count: number): void {
+    for (let at = 0; at < count || isEmpty(this.#waiting[0]?.write); at++) {
+      const oldest = this.#waiting.shift();
+      if (oldest === undefined) return;
+      this.#durable = after(this.#durable, oldest.write);
+      oldest.done();
+    }
   }
 
   /** @param survives asked for each waiting write; after the first that does not, none does. */
@@ -75,6 +82,11 @@ export class ModelDisk {
     const first = entries[0];
     return first !== undefined && entries[index - first.index]?.term === term;
   }
+}
+
+function isEmpty(write: DiskWrite | undefined): boolean {
+  if (write?.kind !== 'save') return false;
+  return write.entries.length === 0 && write.hardState === undefined && write.install === undefined;
 }
 
 function after(content: DiskContent, write: DiskWrite): DiskContent {

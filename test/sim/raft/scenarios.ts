@@ -12,6 +12,7 @@ const NONE: Faults = {
   stalls: 0,
   changes: 0,
   transfers: 0,
+  strikes: 0,
 };
 
 const BAD: Faults = {
@@ -25,6 +26,7 @@ const BAD: Faults = {
   stalls: 0.4,
   changes: 1.5,
   transfers: 0.3,
+  strikes: 0.3,
 };
 
 const of = (members: number, faults: Partial<Faults>): ClusterOptions => ({
@@ -38,13 +40,13 @@ const of = (members: number, faults: Partial<Faults>): ClusterOptions => ({
 export const SCENARIOS: Readonly<Record<string, ClusterOptions>> = {
   quiet: of(3, {}),
   network: of(5, { loss: 0.15, duplicate: 0.15, late: 0.3 }),
-  partitions: of(5, { loss: 0.02, partitions: 1.5, freezes: 0.5, transfers: 0.3 }),
+  partitions: of(5, { loss: 0.02, late: 0.05, partitions: 2, freezes: 1, transfers: 0.3, strikes: 0.2 }),
   crashes: of(3, { loss: 0.02, crashes: 2.5, diskErrors: 1 }),
   membership: of(3, { loss: 0.02, changes: 5, transfers: 0.5, partitions: 0.4 }),
   /** Leaders that get no further than their own disk, again and again (paper, figure 8). */
-  'figure-8': of(5, { loss: 0.3, late: 0.2, crashes: 6, freezes: 2, partitions: 2 }),
+  'figure-8': of(5, { loss: 0.2, late: 0.1, crashes: 2, partitions: 1, strikes: 0.8 }),
   /** Changes while links and leaders fail. */
-  'membership-fast': of(3, { ...BAD, loss: 0.1, changes: 15, transfers: 1, partitions: 1.5, crashes: 1, stalls: 2 }),
+  'membership-fast': of(3, { loss: 0.1, late: 0.05, changes: 15, partitions: 2, crashes: 1, stalls: 2, strikes: 0.5 }),
   /** A cluster that can fall into two equal halves. */
   even: of(4, { partitions: 2 }),
   'everything-3': of(3, BAD),

@@ -1,7 +1,7 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import type { Clock } from '../../../proto/runtime/clock.ts';
-import { WaggleError } from '../../../proto/runtime/errors.ts';
+import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Message } from '../core/message.ts';
@@ -74,9 +74,11 @@ export class GossipTransport implements Startable {
       await listening(tcp, () => tcp.listen(port, bindAddress));
     } catch (error) {
       udp.close();
-      throw new WaggleError('failed-precondition', `cannot listen on ${bindAddress}:${port} for gossip`, {
-        cause: error,
-      });
+      throw new WaggleError(
+        'failed-precondition',
+        `cannot listen on ${bindAddress}:${port} for gossip (tcp and udp): ${messageOf(error)}. Stop the program that has this port: ss -lntup sport = :${port}`,
+        { cause: error },
+      );
     }
     udp.on('message', (bytes, from) => this.#open(bytes, { host: from.address, port: from.port }));
     udp.on('error', (error) => this.#modules.log.warn({ error: error.message }, 'gossip socket failed'));

@@ -121,6 +121,8 @@ export class LinuxKernel implements OverlayKernel {
       const batch = this.#batch(first.tool, first.inHost ? undefined : namespace);
       for (const { index, message } of await batch.run(group.map(({ line }) => line))) {
         const operation = group[index]?.operation;
+        // Its other end may have been deleted first, and the pair with it.
+        if (operation?.kind === 'delete-link' && ABSENT.test(message)) continue;
         if (operation !== undefined) failures.push({ operation, message });
       }
       // The batch processes may remember a former link of that name by its index.

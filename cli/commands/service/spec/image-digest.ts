@@ -9,12 +9,12 @@ interface Distribution {
 
 /**
  * Pins the image to the digest that its registry has now, so that every node runs the same; an image that no registry can be asked
- * about is used as it is on each node, with a warning.
+ * about is used as it is on each node. @returns the warning to print then, once the service is stored.
  */
-export async function pinImage(context: Context, spec: ServiceSpec): Promise<void> {
+export async function pinImage(context: Context, spec: ServiceSpec): Promise<string | undefined> {
   const container = spec.TaskTemplate.ContainerSpec;
   const image = container?.Image;
-  if (container === undefined || image === undefined || image.includes('@')) return;
+  if (container === undefined || image === undefined || image.includes('@')) return undefined;
   try {
     const found = await context.client.get<Distribution>(`/distribution/${image}/json`);
     container.Image = `${/:[^/]+$/.test(image) ? image : `${image}:latest`}@${found.Descriptor.digest}`;
@@ -23,10 +23,9 @@ export async function pinImage(context: Context, spec: ServiceSpec): Promise<voi
       OS: os,
     }));
     if (platforms.length > 0) spec.TaskTemplate.Placement = { ...spec.TaskTemplate.Placement, Platforms: platforms };
+    return undefined;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    context.warn(
-      `image ${image} could not be accessed on a registry to record\nits digest. Each node will access ${image} independently,\npossibly leading to different nodes running different\nversions of the image.\n`,
-    );
+    return `image ${image} could not be accessed on a registry to record\nits digest. Each node will access ${image} independently,\npossibly leading to different nodes running different\nversions of the image.\n`;
   }
 }

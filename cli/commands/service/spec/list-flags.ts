@@ -2,11 +2,13 @@ import type { Command } from 'commander';
 import type { Json } from '../../../../proto/objects/meta.ts';
 import type { ServiceSpec } from '../../../../proto/objects/service.ts';
 import type { ContainerSpec, NetworkAttachmentConfig, ResourceSet } from '../../../../proto/objects/task.ts';
-import { collect } from '../../../command.ts';
+import { collect, CommandError } from '../../../command.ts';
 import { pairsOf } from '../../pairs.ts';
 import { parseMount } from './mount.ts';
-import { parsePorts } from './port.ts';
-import { fields, integer } from './values.ts';
+import { parsePorts, parseTargetPort } from './port.ts';
+import { isIP } from 'node:net';
+import { changeCapabilities } from './capabilities.ts';
+import { fields, parseInteger, refuse } from './values.ts';
 
 /** A flag that may be repeated: `--x` for create, `--x-add` and `--x-rm` for update. */
 interface ListFlag {
@@ -14,10 +16,6 @@ interface ListFlag {
   value: string;
   help: string;
   short?: string;
-  /** The same flag for both commands, without -add and -rm. */
-  plain?: boolean;
-  /** Only for `service create`. */
-  createOnly?: boolean;
   add(spec: ServiceSpec, texts: readonly string[]): void;
   remove?(spec: ServiceSpec, texts: readonly string[]): void;
 }
@@ -32,7 +30,7 @@ function texts(
   name: string,
   value: string,
   help: string,
-  field: 'Env' | 'Groups' | 'CapabilityAdd' | 'CapabilityDrop',
+  field: 'Env' | 'Groups',
   keyOf: (text: string) => string = (text) => text,
 ): Omit<ListFlag, 'short'> {
   return {
@@ -40,8 +38,10 @@ function texts(
     value,
     help,
     add: (spec, given) => {
-      const kept = (container(spec)[field] ?? []).filter((each) => !given.some((text) => keyOf(text) === keyOf(each)));
-      container(spec)[field] = [...kept, ...given];
+      const all = [...(container(spec)[field] ?? []), ...given];
+      // Of several with one key the last counts.
+      const last = new Map(all.map((text, at) => [keyOf(text), at]));
+      container(spec)[field] = all.filter((text, at) => last.get(keyOf(text)) === at);
     },
     remove: (spec, given) => {
       container(spec)[field] = (container(spec)[field] ?? []).filter((each) => !given.includes(keyOf(each)));
@@ -55,6 +55,8 @@ function dns(name: string, field: 'Nameservers' | 'Search' | 'Options', help: st
     value: 'list',
     help,
     add: (spec, given) => {
+      const bad = field === 'Nameservers' ? given.find((text) => isIP(text.trim()) === 0) : undefined;
+      if (bad !== undefined) refuse(name, bad, `IP address is not correctly formatted: ${bad}`);
       const config = container(spec).DNSConfig ?? {};
       container(spec).DNSConfig = { ...config, [field]: [...new Set([...(config[field] ?? []), ...given])] };
     },
@@ -104,14 +106,20 @@ function parseNetwork(text: string): NetworkAttachmentConfig {
 /** `host:ip` -> the line of /etc/hosts that specs hold. */
 function hostLine(text: string): string {
   const at = text.indexOf(':');
-  return `${text.slice(at + 1)} ${text.slice(0, at)}`;
+  if (at <= 0) return refuse('host', text, `bad format for add-host: "${text}"`);
+  const address = text.slice(at + 1).replace(/^\[(.*)\]$/, '$1');
+  if (isIP(address) === 0) return refuse('host', text, `invalid IP address in add-host: "${address}"`);
+  return `${address} ${text.slice(0, at)}`;
 }
 
 function genericResource(text: string): NonNullable<ResourceSet['GenericResources']>[number] {
   const [kind = '', value = ''] = text.split('=');
-  return /^\d+$/.test(value)
-    ? { DiscreteResourceSpec: { Kind: kind, Value: Number(value) } }
-    : { NamedResourceSpec: { Kind: kind, Value: value } };
+  if (!/^\d+$/.test(value)) {
+    throw new CommandError(
+      `invalid generic-resource request \`${text}\`, Named Generic Resources is not supported for service create or update`,
+    );
+  }
+  return { DiscreteResourceSpec: { Kind: kind, Value: Number(value) } };
 }
 
 /** `name` or `source=,target=,uid=,gid=,mode=`: what secrets and configs share. */
@@ -149,8 +157,6 @@ function files(name: string, kind: 'Secret' | 'Config'): ListFlag {
 const LISTS: readonly ListFlag[] = [
   { ...texts('env', 'list', 'Set environment variables', 'Env', (text) => text.split('=')[0] ?? text), short: 'e' },
   texts('group', 'list', 'Set one or more supplementary user groups for the container', 'Groups'),
-  { ...texts('cap-add', 'list', 'Add Linux capabilities', 'CapabilityAdd'), plain: true },
-  { ...texts('cap-drop', 'list', 'Drop Linux capabilities', 'CapabilityDrop'), plain: true },
   dns('dns', 'Nameservers', 'Set custom DNS servers'),
   dns('dns-option', 'Options', 'Set DNS options'),
   dns('dns-search', 'Search', 'Set custom DNS search domains'),
@@ -175,14 +181,6 @@ const LISTS: readonly ListFlag[] = [
     (spec) => ({ ...container(spec).Sysctls }),
     (spec, value) => void (container(spec).Sysctls = value),
   ),
-  {
-    name: 'log-opt',
-    value: 'list',
-    help: 'Logging driver options',
-    plain: true,
-    add: (spec, given) =>
-      void (spec.TaskTemplate.LogDriver = { ...spec.TaskTemplate.LogDriver, Options: pairsOf(given) }),
-  },
   {
     name: 'mount',
     value: 'mount',
@@ -220,12 +218,14 @@ const LISTS: readonly ListFlag[] = [
     add: (spec, given) => {
       spec.EndpointSpec = {
         ...spec.EndpointSpec,
-        Ports: [...(spec.EndpointSpec?.Ports ?? []), ...given.flatMap(parsePorts)],
+        Ports: distinct([...(spec.EndpointSpec?.Ports ?? []), ...given.flatMap(parsePorts)]),
       };
     },
     remove: (spec, given) => {
-      const targets = given.map((text) => integer('publish-rm', text.split('/')[0] ?? ''));
-      const kept = (spec.EndpointSpec?.Ports ?? []).filter((port) => !targets.includes(port.TargetPort ?? 0));
+      const gone = given.map(parseTargetPort);
+      const kept = (spec.EndpointSpec?.Ports ?? []).filter(
+        (port) => !gone.some((each) => each.target === port.TargetPort && each.protocol === (port.Protocol ?? 'tcp')),
+      );
       spec.EndpointSpec = { ...spec.EndpointSpec, Ports: kept };
     },
   },
@@ -260,7 +260,7 @@ const LISTS: readonly ListFlag[] = [
     help: 'Add a placement preference',
     add: (spec, given) => {
       const { Placement } = spec.TaskTemplate;
-      const fresh = given.map((text) => ({ Spread: { SpreadDescriptor: text.replace(/^spread=/, '') } }));
+      const fresh = given.map((text) => ({ Spread: { SpreadDescriptor: spreadOf(text) } }));
       spec.TaskTemplate.Placement = { ...Placement, Preferences: [...(Placement?.Preferences ?? []), ...fresh] };
     },
     remove: (spec, given) => {
@@ -286,12 +286,13 @@ const LISTS: readonly ListFlag[] = [
     help: 'Ulimit options',
     add: (spec, given) => {
       const fresh = given.map((text) => {
-        const [name = '', limits = ''] = text.split('=');
+        const [name = '', limits] = text.split('=');
+        if (limits === undefined) return refuse('ulimit', text, `invalid ulimit argument: ${text}`);
         const [soft = '', hard = soft] = limits.split(':');
-        return { Name: name, Soft: integer('ulimit', soft), Hard: integer('ulimit', hard) };
+        return { Name: name, Soft: parseInteger('ulimit', soft), Hard: parseInteger('ulimit', hard) };
       });
       const kept = (container(spec).Ulimits ?? []).filter((each) => !fresh.some((limit) => limit.Name === each.Name));
-      container(spec).Ulimits = [...kept, ...fresh];
+      container(spec).Ulimits = [...kept, ...fresh].toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
     },
     remove: (spec, given) => {
       container(spec).Ulimits = (container(spec).Ulimits ?? []).filter((each) => !given.includes(each.Name));
@@ -301,9 +302,17 @@ const LISTS: readonly ListFlag[] = [
   files('config', 'Config'),
 ];
 
+/** One pair of flags that are read together, the same for both commands. */
+function addCapabilityFlags(command: Command): void {
+  command
+    .option('--cap-add <list>', 'Add Linux capabilities', collect)
+    .option('--cap-drop <list>', 'Drop Linux capabilities', collect);
+}
+
 type Given = Readonly<Record<string, string[] | undefined>>;
 
 export function addCreateListFlags(command: Command): Command {
+  addCapabilityFlags(command);
   for (const flag of LISTS) {
     const long = `--${flag.name} <${flag.value}>`;
     command.option(flag.short === undefined ? long : `-${flag.short}, ${long}`, flag.help, collect);
@@ -312,15 +321,27 @@ export function addCreateListFlags(command: Command): Command {
 }
 
 export function addUpdateListFlags(command: Command): Command {
+  addCapabilityFlags(command);
   for (const flag of LISTS) {
-    if (flag.plain === true) {
-      command.option(`--${flag.name} <${flag.value}>`, flag.help, collect);
-      continue;
-    }
     command.option(`--${flag.name}-add <${flag.value}>`, `Add or update: ${flag.help}`, collect);
     if (flag.remove !== undefined) command.option(`--${flag.name}-rm <${flag.value}>`, `Remove: ${flag.help}`, collect);
   }
   return command;
+}
+
+/** Without the ones that are there before. */
+function distinct<T>(all: readonly T[]): T[] {
+  return [...new Map(all.map((each) => [JSON.stringify(each), each])).values()];
+}
+
+/** `spread=node.labels.dc` -> `node.labels.dc`; spreading is the only strategy. */
+function spreadOf(text: string): string {
+  const [strategy = '', value] = text.split('=');
+  if (value === undefined)
+    return refuse('placement-pref', text, 'placement preference must be of the format "<strategy>=<arg>"');
+  if (strategy !== 'spread')
+    return refuse('placement-pref', text, `unsupported placement preference ${strategy} (only spread is supported)`);
+  return value;
 }
 
 /** Changes the spec by the list flags of either command; removals first, so that one call can replace. */
@@ -331,6 +352,8 @@ export function applyListFlags(spec: ServiceSpec, given: Given): void {
     const added = given[camel(`${flag.name}-add`)] ?? given[camel(flag.name)];
     if (added !== undefined) flag.add(spec, added);
   }
+  const { capAdd, capDrop } = given;
+  if (capAdd !== undefined || capDrop !== undefined) changeCapabilities(container(spec), capAdd ?? [], capDrop ?? []);
 }
 
 function camel(name: string): string {

@@ -1,53 +1,85 @@
 import type { Json } from '../../../../proto/objects/meta.ts';
-import { fields, refuse } from './values.ts';
+import { parseBytes } from '../../../format/units.ts';
+import { csvFields } from './go-csv.ts';
+import { refuse } from './values.ts';
 
 type Mount = { [key: string]: Json };
 
-const ON = ['', 'true', '1'];
+const TRUE = ['1', 't', 'T', 'true', 'TRUE', 'True'];
+const FALSE = ['0', 'f', 'F', 'false', 'FALSE', 'False'];
+const SWITCHES = ['readonly', 'ro', 'volume-nocopy', 'bind-nonrecursive'];
 
 /** `--mount type=volume,source=data,target=/data,readonly` -> the Engine API's Mount. @throws CommandError */
 export function parseMount(text: string): Mount {
-  const given = fields(text);
-  const type = given.get('type') ?? 'volume';
-  const source = given.get('source') ?? given.get('src');
-  const target = given.get('target') ?? given.get('destination') ?? given.get('dst');
-  if (target === undefined) return refuse('mount', text, 'target is required');
-  if (type === 'bind' && source === undefined)
-    return refuse('mount', text, 'source is required when specifying mount type bind');
-  const readonly = given.get('readonly') ?? given.get('ro');
-  const mount: Mount = { Type: type, Target: target };
-  if (source !== undefined) mount['Source'] = source;
-  if (readonly !== undefined && ON.includes(readonly)) mount['ReadOnly'] = true;
-  const propagation = given.get('bind-propagation');
-  if (propagation !== undefined) mount['BindOptions'] = { Propagation: propagation };
-  const volume = volumeOptions(text, given);
-  if (Object.keys(volume).length > 0) mount['VolumeOptions'] = volume;
-  const size = given.get('tmpfs-size');
-  if (size !== undefined) mount['TmpfsOptions'] = { SizeBytes: Number(size) };
+  const mount: Mount = { Type: 'volume' };
+  for (const field of csvFields(text)) {
+    const at = field.indexOf('=');
+    const key = (at < 0 ? field : field.slice(0, at)).toLowerCase();
+    if (at < 0 && !SWITCHES.includes(key))
+      return refuse('mount', text, `invalid field '${field}' must be a key=value pair`);
+    const set = SETTERS[key];
+    if (set === undefined) return refuse('mount', text, `unexpected key '${key}' in '${field}'`);
+    try {
+      set(mount, at < 0 ? 'true' : field.slice(at + 1), key);
+    } catch (error) {
+      return refuse('mount', text, error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (mount['Type'] === '') return refuse('mount', text, 'type is required');
+  if (mount['Target'] === undefined) return refuse('mount', text, 'target is required');
   return mount;
 }
 
-/** `volume-opt` and `volume-label` may be repeated, so they are read from the text itself. */
-function volumeOptions(text: string, given: ReadonlyMap<string, string>): Mount {
-  const options: Mount = {};
-  const nocopy = given.get('volume-nocopy');
-  if (nocopy !== undefined) options['NoCopy'] = ON.includes(nocopy);
-  const labels = repeated(text, 'volume-label');
-  if (Object.keys(labels).length > 0) options['Labels'] = labels;
-  const driver = given.get('volume-driver');
-  const driverOptions = repeated(text, 'volume-opt');
-  if (driver !== undefined || Object.keys(driverOptions).length > 0) {
-    options['DriverConfig'] = { Name: driver ?? '', Options: driverOptions };
-  }
-  return options;
+type Setter = (mount: Mount, value: string, key: string) => void;
+
+const source: Setter = (mount, value) => void (mount['Source'] = value);
+const target: Setter = (mount, value) => void (mount['Target'] = value);
+const readonly: Setter = (mount, value, key) => {
+  if (switched(value, key)) mount['ReadOnly'] = true;
+};
+
+const SETTERS: Readonly<Record<string, Setter>> = {
+  type: (mount, value) => void (mount['Type'] = value.toLowerCase()),
+  source,
+  src: source,
+  target,
+  dst: target,
+  destination: target,
+  readonly,
+  ro: readonly,
+  consistency: (mount, value) => void (mount['Consistency'] = value.toLowerCase()),
+  'bind-propagation': (mount, value) => void (part(mount, 'BindOptions')['Propagation'] = value.toLowerCase()),
+  'bind-nonrecursive': (mount, value, key) => void (part(mount, 'BindOptions')['NonRecursive'] = switched(value, key)),
+  'volume-nocopy': (mount, value, key) => void (part(mount, 'VolumeOptions')['NoCopy'] = switched(value, key)),
+  'volume-label': (mount, value) => assign(part(part(mount, 'VolumeOptions'), 'Labels'), value),
+  'volume-driver': (mount, value) => void (driver(mount)['Name'] = value),
+  'volume-opt': (mount, value) => assign(part(driver(mount), 'Options'), value),
+  'tmpfs-size': (mount, value) => void (part(mount, 'TmpfsOptions')['SizeBytes'] = parseBytes(value)),
+  'tmpfs-mode': (mount, value) => {
+    if (!/^[0-7]+$/.test(value)) throw new Error(`invalid value for tmpfs-mode: ${value}`);
+    part(mount, 'TmpfsOptions')['Mode'] = Number.parseInt(value, 8);
+  },
+};
+
+function driver(mount: Mount): Mount {
+  return part(part(mount, 'VolumeOptions'), 'DriverConfig');
 }
 
-function repeated(text: string, key: string): Record<string, string> {
-  const pairs = text.split(',').filter((part) => part.startsWith(`${key}=`));
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const [name = '', ...value] = pair.slice(key.length + 1).split('=');
-      return [name, value.join('=')];
-    }),
-  );
+function part(mount: Mount, key: string): Mount {
+  const present = mount[key];
+  if (present !== undefined) return present as Mount;
+  const fresh: Mount = {};
+  mount[key] = fresh;
+  return fresh;
+}
+
+function assign(to: Mount, pair: string): void {
+  const at = pair.indexOf('=');
+  to[at < 0 ? pair : pair.slice(0, at)] = at < 0 ? '' : pair.slice(at + 1);
+}
+
+function switched(value: string, key: string): boolean {
+  if (TRUE.includes(value)) return true;
+  if (FALSE.includes(value)) return false;
+  throw new Error(`invalid value for ${key}: ${value}`);
 }

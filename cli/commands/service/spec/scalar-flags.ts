@@ -2,8 +2,11 @@ import type { Command } from 'commander';
 import type { Json } from '../../../../proto/objects/meta.ts';
 import type { ServiceSpec, UpdateConfig } from '../../../../proto/objects/service.ts';
 import type { ContainerSpec, ResourceSet, RestartPolicy } from '../../../../proto/objects/task.ts';
-import { CommandError } from '../../../command.ts';
-import { bytes, count, cpus, duration, integer, oneOf, ratio } from './values.ts';
+import { collect, CommandError } from '../../../command.ts';
+import { pairsOf } from '../../pairs.ts';
+import { bytes, cpus, duration, parseCount, parseInteger, ratio } from './values.ts';
+
+type Options = Readonly<Record<string, Json | undefined>>;
 
 /** A flag with one value, the same for `service create` and `service update`. */
 interface ScalarFlag {
@@ -12,7 +15,7 @@ interface ScalarFlag {
   value?: string;
   short?: string;
   help: string;
-  apply(spec: ServiceSpec, text: string): void;
+  apply(spec: ServiceSpec, text: string, options: Options): void;
 }
 
 function container(spec: ServiceSpec): ContainerSpec {
@@ -27,7 +30,7 @@ function resources(spec: ServiceSpec, kind: 'Limits' | 'Reservations'): Resource
 }
 
 function restart(spec: ServiceSpec): RestartPolicy {
-  spec.TaskTemplate.RestartPolicy ??= {};
+  spec.TaskTemplate.RestartPolicy ??= { Condition: 'any', Delay: 5e9, MaxAttempts: 0 };
   return spec.TaskTemplate.RestartPolicy;
 }
 
@@ -38,7 +41,13 @@ function health(spec: ServiceSpec): NonNullable<ContainerSpec['Healthcheck']> {
 }
 
 function updateConfig(spec: ServiceSpec, key: 'UpdateConfig' | 'RollbackConfig'): UpdateConfig {
-  spec[key] ??= { Parallelism: 1 };
+  spec[key] ??= {
+    Parallelism: 1,
+    FailureAction: 'pause',
+    Monitor: 5e9,
+    MaxFailureRatio: 0,
+    Order: 'stop-first',
+  };
   return spec[key];
 }
 
@@ -102,7 +111,7 @@ const CONTAINER: readonly ScalarFlag[] = [
     name: 'oom-score-adj',
     value: 'int',
     help: "Tune host's OOM preferences (-1000 to 1000)",
-    apply: (spec, text) => void (container(spec).OomScoreAdj = integer('oom-score-adj', text)),
+    apply: (spec, text) => void (container(spec).OomScoreAdj = parseInteger('oom-score-adj', text)),
   },
 ];
 
@@ -123,7 +132,7 @@ const HEALTH: readonly ScalarFlag[] = [
     name: 'health-retries',
     value: 'int',
     help: 'Consecutive failures needed to report unhealthy',
-    apply: (spec, text) => void (health(spec).Retries = count('health-retries', text)),
+    apply: (spec, text) => void (health(spec).Retries = parseCount('health-retries', text)),
   },
   {
     name: 'health-start-interval',
@@ -167,7 +176,7 @@ const RESOURCES: readonly ScalarFlag[] = [
     name: 'limit-pids',
     value: 'int',
     help: 'Limit maximum number of processes (default 0 = unlimited)',
-    apply: (spec, text) => void (resources(spec, 'Limits').Pids = count('limit-pids', text)),
+    apply: (spec, text) => void (resources(spec, 'Limits').Pids = parseCount('limit-pids', text)),
   },
   {
     name: 'reserve-cpu',
@@ -188,8 +197,7 @@ const RESTART: readonly ScalarFlag[] = [
     name: 'restart-condition',
     value: 'string',
     help: 'Restart when condition is met ("none", "on-failure", "any") (default "any")',
-    apply: (spec, text) =>
-      void (restart(spec).Condition = oneOf('restart-condition', text, ['none', 'on-failure', 'any'])),
+    apply: (spec, text) => void (restart(spec).Condition = text as NonNullable<RestartPolicy['Condition']>),
   },
   {
     name: 'restart-delay',
@@ -201,7 +209,7 @@ const RESTART: readonly ScalarFlag[] = [
     name: 'restart-max-attempts',
     value: 'uint',
     help: 'Maximum number of restarts before giving up',
-    apply: (spec, text) => void (restart(spec).MaxAttempts = count('restart-max-attempts', text)),
+    apply: (spec, text) => void (restart(spec).MaxAttempts = parseCount('restart-max-attempts', text)),
   },
   {
     name: 'restart-window',
@@ -217,9 +225,25 @@ const PLACEMENT: readonly ScalarFlag[] = [
     value: 'uint',
     help: 'Number of tasks',
     apply: (spec, text) => {
-      if (spec.Mode?.Global !== undefined)
+      const replicas = parseCount('replicas', text);
+      if (spec.Mode?.Global !== undefined || spec.Mode?.GlobalJob !== undefined)
         throw new CommandError('replicas can only be used with replicated or replicated-job mode');
-      spec.Mode = { Replicated: { Replicas: count('replicas', text) } };
+      if (spec.Mode?.ReplicatedJob === undefined) spec.Mode = { Replicated: { Replicas: replicas } };
+      else {
+        const { ReplicatedJob } = spec.Mode;
+        spec.Mode = { ReplicatedJob: { MaxConcurrent: replicas, ...ReplicatedJob, TotalCompletions: replicas } };
+      }
+    },
+  },
+  {
+    name: 'max-concurrent',
+    value: 'uint',
+    help: 'Number of job tasks to run concurrently (default equal to --replicas)',
+    apply: (spec, text) => {
+      const most = parseCount('max-concurrent', text);
+      if (spec.Mode?.ReplicatedJob === undefined)
+        throw new CommandError('max-concurrent can only be used with replicated-job mode');
+      spec.Mode = { ReplicatedJob: { ...spec.Mode.ReplicatedJob, MaxConcurrent: most } };
     },
   },
   {
@@ -229,32 +253,34 @@ const PLACEMENT: readonly ScalarFlag[] = [
     apply: (spec, text) =>
       void (spec.TaskTemplate.Placement = {
         ...spec.TaskTemplate.Placement,
-        MaxReplicas: count('replicas-max-per-node', text),
+        MaxReplicas: parseCount('replicas-max-per-node', text),
       }),
   },
   {
     name: 'endpoint-mode',
     value: 'string',
     help: 'Endpoint mode (vip or dnsrr) (default "vip")',
-    apply: (spec, text) =>
-      void (spec.EndpointSpec = { ...spec.EndpointSpec, Mode: oneOf('endpoint-mode', text, ['vip', 'dnsrr']) }),
+    apply: (spec, text) => void (spec.EndpointSpec = { ...spec.EndpointSpec, Mode: text as 'vip' | 'dnsrr' }),
   },
   {
     name: 'log-driver',
     value: 'string',
     help: 'Logging driver for service',
-    apply: (spec, text) => void (spec.TaskTemplate.LogDriver = { ...spec.TaskTemplate.LogDriver, Name: text }),
+    apply: (spec, text, { logOpt }) => {
+      const options = logOpt as string[] | undefined;
+      spec.TaskTemplate.LogDriver = { Name: text, ...(options === undefined ? {} : { Options: pairsOf(options) }) };
+    },
   },
 ];
 
 function rollout(prefix: 'update' | 'rollback', key: 'UpdateConfig' | 'RollbackConfig'): ScalarFlag[] {
-  const actions = prefix === 'update' ? (['pause', 'continue', 'rollback'] as const) : (['pause', 'continue'] as const);
+  const actions = prefix === 'update' ? ['pause', 'continue', 'rollback'] : ['pause', 'continue'];
   return [
     {
       name: `${prefix}-parallelism`,
       value: 'uint',
       help: `Maximum number of tasks ${prefix === 'update' ? 'updated' : 'rolled back'} simultaneously (0 to do all at once)`,
-      apply: (spec, text) => void (updateConfig(spec, key).Parallelism = count(`${prefix}-parallelism`, text)),
+      apply: (spec, text) => void (updateConfig(spec, key).Parallelism = parseCount(`${prefix}-parallelism`, text)),
     },
     {
       name: `${prefix}-delay`,
@@ -273,7 +299,7 @@ function rollout(prefix: 'update' | 'rollback', key: 'UpdateConfig' | 'RollbackC
       value: 'string',
       help: `Action on ${prefix} failure (${actions.join(', ')})`,
       apply: (spec, text) =>
-        void (updateConfig(spec, key).FailureAction = oneOf(`${prefix}-failure-action`, text, actions)),
+        void (updateConfig(spec, key).FailureAction = text as NonNullable<UpdateConfig['FailureAction']>),
     },
     {
       name: `${prefix}-max-failure-ratio`,
@@ -286,8 +312,7 @@ function rollout(prefix: 'update' | 'rollback', key: 'UpdateConfig' | 'RollbackC
       name: `${prefix}-order`,
       value: 'string',
       help: `${prefix} order ("start-first", "stop-first")`,
-      apply: (spec, text) =>
-        void (updateConfig(spec, key).Order = oneOf(`${prefix}-order`, text, ['start-first', 'stop-first'])),
+      apply: (spec, text) => void (updateConfig(spec, key).Order = text as NonNullable<UpdateConfig['Order']>),
     },
   ];
 }
@@ -307,17 +332,25 @@ export function addScalarFlags(command: Command): Command {
     const long = flag.value === undefined ? `--${flag.name}` : `--${flag.name} <${flag.value}>`;
     command.option(flag.short === undefined ? long : `-${flag.short}, ${long}`, flag.help);
   }
-  return command;
+  return command.option('--log-opt <list>', 'Logging driver options', collect);
+}
+
+/** `--no-healthcheck` stands alone. @throws CommandError */
+function assertHealthFlags(options: Options): void {
+  const others = HEALTH.filter((flag) => flag.value !== undefined && options[camel(flag.name)] !== undefined);
+  if (options['healthcheck'] === false && others.length > 0)
+    throw new CommandError('--no-healthcheck conflicts with --health-* options');
 }
 
 /** Changes the spec by the flags that were given; what was not given stays as it is, or absent. */
-export function applyScalarFlags(spec: ServiceSpec, options: Readonly<Record<string, Json | undefined>>): void {
+export function applyScalarFlags(spec: ServiceSpec, options: Options): void {
+  assertHealthFlags(options);
   for (const flag of SCALARS) {
     // Commander stores `--no-x` under `x`, turned round.
     const value = flag.name.startsWith('no-')
       ? options[camel(flag.name.slice(3))] === false
       : options[camel(flag.name)];
-    if (value !== undefined && value !== false) flag.apply(spec, `${value as string | boolean}`);
+    if (value !== undefined && value !== false) flag.apply(spec, `${value as string | boolean}`, options);
   }
 }
 

@@ -1,18 +1,19 @@
 import { CommandError } from '../../../command.ts';
+import { csvFields } from './go-csv.ts';
 import { parseBytes, parseDuration } from '../../../format/units.ts';
 
 /** Parsers of single flag values, which name the flag when they refuse. */
 
-export function integer(flag: string, text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value)) refuse(flag, text, 'not an integer');
-  return value;
+export function parseInteger(flag: string, text: string): number {
+  return /^[-+]?\d+$/.test(text) ? Number(text) : refuse(flag, text, badNumber('ParseInt', text));
 }
 
-export function count(flag: string, text: string): number {
-  const value = integer(flag, text);
-  if (value < 0) refuse(flag, text, 'it cannot be negative');
-  return value;
+export function parseCount(flag: string, text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : refuse(flag, text, badNumber('ParseUint', text));
+}
+
+function badNumber(parser: string, text: string): string {
+  return `strconv.${parser}: parsing "${text}": invalid syntax`;
 }
 
 export function ratio(flag: string, text: string): number {
@@ -24,7 +25,7 @@ export function ratio(flag: string, text: string): number {
 /** CPUs -> NanoCPUs. */
 export function cpus(flag: string, text: string): number {
   const value = Number(text);
-  if (!(value >= 0)) refuse(flag, text, 'not a number of CPUs');
+  if (text.trim() === '' || !(value >= 0)) refuse(flag, text, `failed to parse ${text} as a rational number`);
   return Math.round(value * 1e9);
 }
 
@@ -37,14 +38,9 @@ export function duration(flag: string, text: string): number {
   return named(flag, text, parseDuration);
 }
 
-export function oneOf<T extends string>(flag: string, text: string, values: readonly T[]): T {
-  const found = values.find((value) => value === text);
-  return found ?? refuse(flag, text, `it must be one of ${values.join(', ')}`);
-}
-
 /** `a=b,c=d` -> fields; a word without `=` is a switch. */
 export function fields(text: string): Map<string, string> {
-  const parts = text.split(',').map((part) => part.trim());
+  const parts = csvFields(text).map((part) => part.trim());
   return new Map(
     parts.map((part) => {
       const at = part.indexOf('=');
@@ -54,7 +50,10 @@ export function fields(text: string): Map<string, string> {
 }
 
 export function refuse(flag: string, text: string, why: string): never {
-  throw new CommandError(`invalid argument "${text}" for "--${flag}" flag: ${why}`, 125);
+  throw new CommandError(
+    `invalid argument "${text}" for "${flag.startsWith('-') ? flag : `--${flag}`}" flag: ${why}`,
+    125,
+  );
 }
 
 function named(flag: string, text: string, parse: (text: string) => number): number {

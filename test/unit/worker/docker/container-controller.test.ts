@@ -90,8 +90,9 @@ describe('faults', () => {
   it('takes a 500 for meant when it comes again and again', async () => {
     const controller = parts.executor.controller(containerTask('t1'));
     await controller.prepare(signal);
-    const message = 'driver failed programming external connectivity: port is already allocated';
-    fake.faults.push({ match: /\/start$/, kind: 'status', status: 500, message, times: 3 });
+    const words = 'driver failed programming external connectivity: port is already allocated';
+    const message = `starting container failed: ${words}`;
+    fake.faults.push({ match: /\/start$/, kind: 'status', status: 500, message: words, times: 3 });
     await expect(controller.start(signal)).rejects.toMatchObject({ temporary: true });
     await expect(controller.start(signal)).rejects.toMatchObject({ temporary: true });
     await expect(controller.start(signal)).rejects.toMatchObject({ temporary: false, message });

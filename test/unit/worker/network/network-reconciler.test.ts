@@ -79,6 +79,31 @@ describe('NetworkReconciler', () => {
     expect(await parts.kernel.namespaces()).toEqual([]);
   });
 
+  it('gives back the address of an endpoint that was deleted when the call for the address was lost', async () => {
+    await network.start();
+    await until(() => looks === 1);
+    await settle();
+    await lease();
+    await network.backend['NetworkDriver.DeleteEndpoint']({ NetworkID: LOCAL_ID, EndpointID: 'e2' });
+    await parts.clock.advance(30_000);
+    expect(parts.leases.released).toEqual([]);
+    await parts.clock.advance(10_000);
+    await until(() => parts.leases.released.length > 0);
+    expect(parts.leases.released).toEqual(['10.0.1.100']);
+  });
+
+  it('reports leased addresses and those that only the engine knows, after each look', async () => {
+    endpoints = [FOUND];
+    await network.start();
+    await until(() => parts.reports.length === 1);
+    expect(new Set(parts.reports[0])).toEqual(new Set(['10.0.1.20']));
+    await settle();
+    await lease();
+    await parts.clock.advance(30_000);
+    await until(() => parts.reports.length === 2);
+    expect(new Set(parts.reports[1])).toEqual(new Set(['10.0.1.20', '10.0.1.100']));
+  });
+
   it('fills in a sandbox that was not known before', async () => {
     endpoints = [FOUND];
     await network.start();

@@ -1,0 +1,45 @@
+import type { Bench, BenchContext } from './bench.ts';
+import type { Contender, Metric } from './ledger.ts';
+import type { PlacePair, StopServer } from './place.ts';
+import { probe, serveProbe } from './probe/probe-report.ts';
+
+const PORT = 9000;
+const ROUND_TRIPS = 20_000;
+const CONNECT_SECONDS = 2;
+
+const P50: Metric = { name: 'latency tcp round trip, p50', unit: 'us', better: 'less' };
+const P99: Metric = { name: 'latency tcp round trip, p99', unit: 'us', better: 'less' };
+const CONNECTIONS: Metric = { name: 'latency connections', unit: '1/s', better: 'more' };
+
+/** One byte there and back across two hosts. */
+export const latency: Bench = {
+  name: 'latency',
+  summary: `${ROUND_TRIPS} one-byte TCP round trips on one connection, and connect + one round trip + reset for ${CONNECT_SECONDS} s`,
+  weight: 10,
+  async run(context) {
+    const stops: StopServer[] = [];
+    try {
+      const pairs = await context.stage.pairs();
+      for (const [, { server }] of pairs) stops.push(await serveProbe(server, PORT));
+      await context.interleave(
+        pairs.map(([contender, pair]) => ({
+          id: `latency ${contender}`,
+          measure: () => measure(context, contender, pair),
+        })),
+      );
+    } finally {
+      for (const stop of stops) await stop();
+    }
+  },
+};
+
+async function measure({ ledger, say }: BenchContext, contender: Contender, pair: PlacePair): Promise<void> {
+  const { client, server } = pair;
+  const trips = await probe(client, ['round-trips', server.address, PORT, ROUND_TRIPS]);
+  ledger.add(P50, contender, trips.p50Us);
+  ledger.add(P99, contender, trips.p99Us);
+  const connections = await probe(client, ['connections', server.address, PORT, CONNECT_SECONDS]);
+  ledger.add(CONNECTIONS, contender, connections.perSecond);
+  const times = `p50 ${trips.p50Us.toFixed(1)} us, p99 ${trips.p99Us.toFixed(1)} us`;
+  say(`${contender}: round trip ${times}; ${connections.perSecond.toFixed(0)} connections/s`);
+}

@@ -1,0 +1,131 @@
+import { eventually } from '../lab/eventually.ts';
+import { inspectContainer, removeContainer, runContainer } from './containers.ts';
+import type { Contender } from './ledger.ts';
+import { Place, type PlacePair } from './place.ts';
+import { openSide, type Side, type SideName } from './side.ts';
+
+/** An attachable overlay network that both swarms have. */
+export const NETWORK = 'bench';
+const WORKERS = 2;
+
+export interface Sides {
+  waggle: Side;
+  swarm: Side;
+}
+
+interface Attached {
+  side: Side;
+  host: number;
+  id: string;
+}
+
+/**
+ * Both swarms, each on three hosts of its own. All hosts are up at the same time, and only one side is ever under load: to start
+ * engines anew between measurements would disturb more than three idle ones do.
+ */
+export class Stage {
+  readonly #say: (line: string) => void;
+  #opening: Promise<Sides> | undefined;
+  #destroying: Promise<void> | undefined;
+  #formed = false;
+  #attached: Attached[] = [];
+  #pairs: Partial<Record<Contender, PlacePair>> = {};
+
+  constructor(say: (line: string) => void) {
+    this.#say = say;
+  }
+
+  /** The hosts, with or without a swarm on them. */
+  hosts(): Promise<Sides> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  /** Both as swarms of one manager and two workers, with the network. */
+  async swarms(): Promise<Sides> {
+    const sides = await this.hosts();
+    if (this.#formed) return sides;
+    for (const side of [sides.waggle, sides.swarm]) {
+      await side.dissolve();
+      await side.form(1, WORKERS);
+      await side.api.post('/networks/create', {
+        Name: NETWORK,
+        Driver: 'overlay',
+        Attachable: true,
+        CheckDuplicate: true,
+      });
+    }
+    this.#formed = true;
+    return sides;
+  }
+
+  /** Per contender a client on the first host and a server on the second: containers on the overlay, or the hosts themselves. */
+  async pairs(): Promise<readonly [Contender, PlacePair][]> {
+    const { waggle, swarm } = await this.swarms();
+    this.#pairs.waggle ??= await this.#attachPair(waggle);
+    this.#pairs.swarm ??= await this.#attachPair(swarm);
+    const [first, second] = [swarm.lab.host(0), swarm.lab.host(1)];
+    const bare = { client: new Place(first, first.address), server: new Place(second, second.address) };
+    return [
+      ['waggle', this.#pairs.waggle],
+      ['swarm', this.#pairs.swarm],
+      ['bare', bare],
+    ];
+  }
+
+  /** Takes both swarms apart; the hosts stay. */
+  async dissolve(): Promise<Sides> {
+    const sides = await this.hosts();
+    for (const { side, host, id } of this.#attached.splice(0))
+      await removeContainer(side.engines[host] ?? side.api, id);
+    this.#pairs = {};
+    this.#formed = false;
+    for (const side of [sides.waggle, sides.swarm]) await side.dissolve();
+    return sides;
+  }
+
+  destroy(): Promise<void> {
+    this.#destroying ??= this.#destroy();
+    return this.#destroying;
+  }
+
+  async #destroy(): Promise<void> {
+    // When they could not be made there are none.
+    const sides = await this.#opening?.catch(() => undefined);
+    if (sides !== undefined) await Promise.all([sides.waggle.destroy(), sides.swarm.destroy()]);
+  }
+
+  async #open(): Promise<Sides> {
+    this.#say('starting six hosts: three for Waggle, three for Docker Swarm');
+    const waggle = await openSide('waggle', this.#say);
+    try {
+      return { waggle, swarm: await openSide('swarm', this.#say) };
+    } catch (error) {
+      await waggle.destroy();
+      throw error;
+    }
+  }
+
+  async #attachPair(side: Side): Promise<PlacePair> {
+    return { client: await this.#attach(side, 0), server: await this.#attach(side, 1) };
+  }
+
+  async #attach(side: Side, host: number): Promise<Place> {
+    const engine = side.engines[host] ?? side.api;
+    // A worker may hear of the network a moment later.
+    const id = await eventually(`a container on ${NETWORK} of ${side.name}`, () =>
+      runContainer(engine, { network: NETWORK }),
+    );
+    this.#attached.push({ side, host, id });
+    const { pid, address } = await inspectContainer(engine, id, NETWORK);
+    return new Place(side.lab.host(host), address, pid);
+  }
+}
+
+/** The two swarms with their names, in the order of measurement. */
+export function eachSide(sides: Sides): readonly [SideName, Side][] {
+  return [
+    ['waggle', sides.waggle],
+    ['swarm', sides.swarm],
+  ];
+}

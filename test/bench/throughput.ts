@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import type { Bench, BenchContext } from './bench.ts';
+import { tcpThroughput, udpThroughput } from './iperf-report.ts';
+import type { Contender, Metric } from './ledger.ts';
+import type { PlacePair, StopServer } from './place.ts';
+
+const TCP_SECONDS = 5;
+const UDP_SECONDS = 3;
+const UDP_BYTES = 1400;
+const WINDOW_BYTES = 1 << 20;
+const LISTENING = 'Server listening';
+
+const TCP: Metric = { name: 'throughput tcp, one stream', unit: 'Gbit/s', better: 'more' };
+const UDP: Metric = { name: `throughput udp, ${UDP_BYTES} B, received`, unit: 'Gbit/s', better: 'more' };
+const LOST: Metric = { name: `throughput udp, ${UDP_BYTES} B, lost`, unit: '%', better: 'less' };
+
+/** Container to container and host to host with iperf3. */
+export const throughput: Bench = {
+  name: 'throughput',
+  summary: `iperf3 across two hosts, container to container (bare: host to host), TCP ${TCP_SECONDS} s and UDP at full speed ${UDP_SECONDS} s`,
+  weight: 20,
+  async run(context) {
+    const window = windowFlags();
+    const said = window.length > 0 ? 'a window of 1 MB' : "the kernel's own window: it does not allow 1 MB";
+    context.ledger.note(`throughput: iperf3 with ${said}`);
+    const stops: StopServer[] = [];
+    try {
+      const pairs = await context.stage.pairs();
+      for (const [, { server }] of pairs) stops.push(await server.serve(['iperf3', '-s', '--forceflush'], LISTENING));
+      await context.interleave(
+        pairs.flatMap(([contender, pair]) => [
+          { id: `throughput tcp ${contender}`, measure: () => tcpRound(context, contender, pair, window) },
+          { id: `throughput udp ${contender}`, measure: () => udpRound(context, contender, pair, window) },
+        ]),
+      );
+    } finally {
+      for (const stop of stops) await stop();
+    }
+  },
+};
+
+async function tcpRound(
+  { ledger, say }: BenchContext,
+  contender: Contender,
+  pair: PlacePair,
+  window: readonly string[],
+): Promise<void> {
+  const gigabits = tcpThroughput(await iperf(pair, ['-t', String(TCP_SECONDS), ...window]));
+  ledger.add(TCP, contender, gigabits);
+  say(`${contender}: TCP ${gigabits.toFixed(2)} Gbit/s`);
+}
+
+async function udpRound(
+  { ledger, say }: BenchContext,
+  contender: Contender,
+  pair: PlacePair,
+  window: readonly string[],
+): Promise<void> {
+  const flags = ['-u', '-b', '0', '-l', String(UDP_BYTES), '-t', String(UDP_SECONDS), ...window];
+  const { gigabits, lostPercent } = udpThroughput(await iperf(pair, flags));
+  ledger.add(UDP, contender, gigabits);
+  ledger.add(LOST, contender, lostPercent);
+  say(`${contender}: UDP ${gigabits.toFixed(2)} Gbit/s received, ${lostPercent.toFixed(1)} % lost`);
+}
+
+async function iperf({ client, server }: PlacePair, flags: readonly string[]): Promise<string> {
+  const { stdout } = await client.run(['iperf3', '-J', '-c', server.address, ...flags], {
+    check: false,
+    timeoutMs: 30_000,
+  });
+  return stdout;
+}
+
+/** iperf3 refuses to run with a window that the kernel cuts. */
+function windowFlags(): string[] {
+  const limits = ['rmem_max', 'wmem_max'].map((name) => Number(readFileSync(`/proc/sys/net/core/${name}`, 'utf8')));
+  return Math.min(...limits) >= WINDOW_BYTES ? ['-w', String(WINDOW_BYTES)] : [];
+}
