@@ -29,7 +29,6 @@ import { checkDataPathPort } from './preflight.ts';
 export const GOSSIP_PORT = 7946;
 /** As long as Docker's join waits for a manager. */
 const FIRST_FACTS_MS = 20_000;
-const LEASE_AUDIT_MS = 30_000;
 const RESOLVE_MS = 2_000;
 const TWIN_OPTION = 'waggle.network';
 
@@ -67,7 +66,6 @@ export class WorkerPart implements Startable {
   readonly #renewer: CertificateRenewer;
   #network: WorkerNetwork | undefined;
   #started: Startable[] = [];
-  #cancelAudit: CancelTimer = () => undefined;
   readonly #unsubscribes: (() => void)[] = [];
 
   constructor(options: WorkerPartOptions, modules: WorkerPartModules) {
@@ -127,9 +125,10 @@ export class WorkerPart implements Startable {
       checkDataPathPort(facts.cluster.DataPathPort);
       const network = this.#makeNetwork(facts.cluster.DataPathPort);
       this.#network = network;
+      await this.#begin(this.#names, network);
+      // The engine's calls need the endpoints of an earlier life, and making twins needs the engine's calls.
       this.#follow(network);
-      await this.#begin(this.networks, this.#names, network, this.#renewer);
-      this.#auditLeases(network);
+      await this.#begin(this.networks, this.#renewer);
     } catch (error) {
       await this.stop();
       throw error;
@@ -140,7 +139,6 @@ export class WorkerPart implements Startable {
   async stop(): Promise<void> {
     this.#modules.plugin.setBackend(undefined);
     this.#network = undefined;
-    this.#cancelAudit();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     await stopAll(this.#started.splice(0));
   }
@@ -172,13 +170,18 @@ export class WorkerPart implements Startable {
     const { events } = this.#modules.engineSide;
     this.#unsubscribes.push(
       this.agent.onFacts((facts) => this.#learn(facts)),
-      assigned.onChange(() => this.networks.wake()),
+      assigned.onChange(() => {
+        this.networks.wake();
+        sync();
+      }),
       this.networks.onChange(() => this.#names.wake()),
       network.onEndpoint(sync),
       this.agent.onTaskStatus(() => network.refreshNames()),
       events.subscribe({ event: () => undefined, resync: () => network.engineReconnected() }),
     );
     this.#modules.plugin.setBackend(binding.wrap(network.backend));
+    // Containers of an earlier life.
+    sync();
   }
 
   #firstFacts(): Promise<SwarmFacts> {
@@ -193,20 +196,6 @@ export class WorkerPart implements Startable {
       cancel();
       unsubscribe();
     });
-  }
-
-  /** Tells the manager from time to time which leased addresses are in use, so that one whose release was lost comes back. */
-  #auditLeases(network: WorkerNetwork): void {
-    const { clock, log } = this.#modules;
-    const cancel = clock.after(LEASE_AUDIT_MS, () => {
-      this.agent.leases
-        .report(network.heldAddresses())
-        .catch((error: unknown) => log.debug({ error: messageOf(error) }, 'held addresses are reported later'))
-        .finally(() => {
-          if (this.#network === network) this.#auditLeases(network);
-        });
-    });
-    this.#cancelAudit = cancel;
   }
 
   #learn(facts: SwarmFacts): void {

@@ -39,11 +39,11 @@ export class NodeControl implements Methods {
 
   async listNodes({ filters }: { filters: Filters }): Promise<ApiObject[]> {
     const conditions = conditionsOf(filters);
-    return this.#modules.store.view((tx) => select(tx.all('nodes'), conditions).map(renderNode));
+    return this.#modules.store.view((tx) => select(tx.all('nodes'), conditions).map((node) => renderNode(node, clusterOf(tx))));
   }
 
   async getNode({ ref }: { ref: string }): Promise<ApiObject> {
-    return this.#modules.store.view((tx) => renderNode(resolve(tx, 'nodes', ref)));
+    return this.#modules.store.view((tx) => renderNode(resolve(tx, 'nodes', ref), clusterOf(tx)));
   }
 
   async updateNode(args: { ref: string; version: number; spec: NodeSpec }): Promise<Record<string, never>> {

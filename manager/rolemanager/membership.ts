@@ -2,10 +2,8 @@ import type { Server } from '@grpc/grpc-js';
 import { MANAGERS, type RpcGate } from '../../proto/rpc/gate.ts';
 import { raftMembershipService } from '../../proto/rpc/services.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import type { RaftId } from '../raft/core/entry.ts';
-import { membersOf } from '../raft/core/quorum.ts';
 import type { ReadTx, Store } from '../store/transaction.ts';
-import type { RaftGroup } from './raft-group.ts';
+import { membersOf, type RaftGroup, type RaftId } from './raft-group.ts';
 
 export interface RaftMember {
   raftId: RaftId;
@@ -48,7 +46,7 @@ export async function joinRaft(
     if (node.RaftID === raftId && node.ManagerStatus?.Addr === address) return;
     tx.update('nodes', { ...node, RaftID: raftId, ManagerStatus: { Reachability: 'unknown', Addr: address } });
   });
-  if (!membersOf(raft.status().configuration).includes(raftId)) {
+  if (!membersOf(raft.status().configuration).has(raftId)) {
     await raft.changeMembers({ changes: [{ kind: 'add-learner', id: raftId }] });
   }
   return store.view(raftMembers);

@@ -1,4 +1,13 @@
-import type { Configuration, RaftId } from '../raft/core/entry.ts';
+/** A member's number in Raft; never used again. */
+export type RaftId = number;
+
+/** Who votes; in a joint configuration `outgoing` holds the old voters (Raft thesis 4.3). */
+export interface Membership {
+  voters: readonly RaftId[];
+  learners: readonly RaftId[];
+  outgoing: readonly RaftId[];
+  learnersNext: readonly RaftId[];
+}
 
 /** What the leader can see of, and do to, the group of managers. RaftNode has this shape. */
 export interface RaftGroup {
@@ -6,7 +15,7 @@ export interface RaftGroup {
     id: RaftId;
     leader: RaftId;
     committed: number;
-    configuration: Configuration;
+    configuration: Membership;
     progress: ReadonlyMap<RaftId, { match: number; recentlyActive: boolean }>;
   };
   /** Resolves once it is applied. @throws WaggleError unavailable when another change is under way. */
@@ -17,4 +26,8 @@ export interface RaftGroup {
 export interface MemberChange {
   kind: 'add-voter' | 'add-learner' | 'remove';
   id: RaftId;
+}
+
+export function membersOf({ voters, learners, outgoing, learnersNext }: Membership): Set<RaftId> {
+  return new Set([...voters, ...learners, ...outgoing, ...learnersNext]);
 }

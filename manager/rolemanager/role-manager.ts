@@ -3,10 +3,9 @@ import type { Clock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
-import type { RaftId } from '../raft/core/entry.ts';
 import { ControlLoop, type LoopBody } from '../store/control-loop.ts';
 import type { Store } from '../store/transaction.ts';
-import type { RaftGroup } from './raft-group.ts';
+import type { RaftGroup, RaftId } from './raft-group.ts';
 import { planRoles, type RoleStep } from './role-plan.ts';
 
 const PERIOD_MS = 500;

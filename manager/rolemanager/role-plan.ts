@@ -1,6 +1,5 @@
 import type { ManagerStatus, NodeObject } from '../../proto/objects/node.ts';
-import type { RaftId } from '../raft/core/entry.ts';
-import type { MemberChange, RaftGroup } from './raft-group.ts';
+import { type MemberChange, membersOf, type RaftGroup, type RaftId } from './raft-group.ts';
 
 /** A learner this close to the end of the log becomes a voter. */
 const CAUGHT_UP_ENTRIES = 200;

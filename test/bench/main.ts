@@ -10,7 +10,7 @@ import { latency } from './latency.ts';
 import { Ledger } from './ledger.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { replicas } from './replicas.ts';
-import { interleave } from './rounds.ts';
+import { interleave, type RoundCase } from './rounds.ts';
 import { Stage } from './stage.ts';
 import { renderTable } from './table.ts';
 import { throughput } from './throughput.ts';
@@ -25,6 +25,7 @@ const MINUTE_MS = 60_000;
 
 const began = systemClock.monotonic();
 const failures: string[] = [];
+let interrupted = false;
 
 function say(line: string): void {
   const seconds = ((systemClock.monotonic() - began) / 1000).toFixed(0).padStart(4);
@@ -54,7 +55,7 @@ async function runBench(bench: Bench, share: number, context: Omit<BenchContext,
       async interleave(cases) {
         const leftMs = Math.max(0, options.budgetMinutes * MINUTE_MS - (systemClock.monotonic() - began));
         const limits = { rounds: options.rounds, budgetMs: share * leftMs };
-        const outcome = await interleave(limits, cases, { clock: systemClock, say: told });
+        const outcome = await interleave(limits, heedInterruption(cases), { clock: systemClock, say: told });
         failures.push(...outcome.failures.map(({ id, round, reason }) => `${id}, round ${round}: ${reason}`));
         if (outcome.rounds < options.rounds) {
           context.ledger.note(`${bench.name}: ${outcome.rounds} of ${options.rounds} rounds, for lack of time`);
@@ -101,12 +102,34 @@ async function main(options: BenchOptions): Promise<void> {
 }
 
 function removeOnInterruption(stage: Stage): void {
-  const end = (status: number): void => void stage.destroy().finally(() => process.exit(status));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => end(130));
+  const end = async (status: number): Promise<never> => {
+    interrupted = true;
+    say('interrupted: removing the hosts');
+    try {
+      await stage.destroy();
+    } catch (error) {
+      say(`hosts could not be removed, the next run will: ${messageOf(error)}`);
+    }
+    process.exit(status);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // Not `once`: with no listener left, execa's own one would end the process at once.
+    process.on(signal, () => {
+      if (!interrupted) void end(130);
+    });
+  }
   process.on('uncaughtException', (error) => {
     process.stderr.write(`${messageOf(error)}\n`);
-    end(1);
+    void end(1);
   });
+}
+
+/** After an interruption nothing more may start on the hosts that are being removed: the case waits until the process ends. */
+function heedInterruption(cases: readonly RoundCase[]): RoundCase[] {
+  return cases.map(({ id, measure }) => ({
+    id,
+    measure: (round) => (interrupted ? new Promise<void>(() => undefined) : measure(round)),
+  }));
 }
 
 const options = optionsOrUsage();

@@ -49,12 +49,18 @@ async function tasksOn(host: Host): Promise<TaskObject[]> {
 }
 
 /** As many containers as replicas, all of running tasks, everywhere. */
-async function untilSettled(): Promise<void> {
-  const tasks = await untilRunning(manager, 'steady', REPLICAS, 90_000);
-  const wanted = tasks.map(({ Status }) => Status.ContainerStatus?.ContainerID ?? '').sort();
-  await eventually('only containers of running tasks to run', async () => {
-    expect(await allContainers(false)).toEqual(wanted);
-  });
+function untilSettled(): Promise<true> {
+  return eventually(
+    'only containers of running tasks to run',
+    async () => {
+      const tasks = await runningTasks(manager, 'steady');
+      expect(tasks).toHaveLength(REPLICAS);
+      const wanted = tasks.map(({ Status }) => Status.ContainerStatus?.ContainerID ?? '').sort();
+      expect(await allContainers(false)).toEqual(wanted);
+      return true as const;
+    },
+    { timeoutMs: 90_000, everyMs: 250 },
+  );
 }
 
 /** Evens out where tasks run, since nothing moves back by itself. */
@@ -173,7 +179,8 @@ describe('a daemon that ends and comes back', () => {
 describe('an engine that ends under its tasks', () => {
   it.each(['SIGTERM', 'SIGKILL'] as const)('%s: tasks run again once it is back', async (how) => {
     await worker.stopService('engine', how);
-    await worker.startEngine();
+    // A containerd that is killed with its engine may need a second start.
+    await eventually('the engine to start', () => worker.startEngine(), { timeoutMs: 90_000 });
     await untilSettled();
     await untilNode(manager, worker, 'ready');
   });

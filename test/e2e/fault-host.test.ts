@@ -254,6 +254,8 @@ describe('a host whose engine comes late', () => {
     await apiJson(worker, 'POST', '/swarm/init', { ListenAddr: '0.0.0.0:2377', AdvertiseAddr: worker.address });
     await worker.stopService('daemon', 'SIGKILL');
     writeFileSync(path.join(worker.options.folder, 'lib-waggle/identity/node.json'), '{"certificate":');
-    await expect(worker.startDaemon()).rejects.toThrow(/the node's identity cannot be read/);
+    const result = await worker.exec([DAEMON, 'daemon'], { check: false, timeoutMs: 20_000 });
+    expect(result.exitCode).toBe(1);
+    expect(lastLine(result)).toMatch(/^waggle daemon: the node's identity cannot be read: /);
   });
 });

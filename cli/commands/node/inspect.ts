@@ -35,18 +35,18 @@ function pretty(node: ApiNode): string[] {
     ...(node.Spec.Name === undefined || node.Spec.Name === '' ? [] : [`Name:\t\t\t${node.Spec.Name}`]),
     ...(labels.length === 0 ? [] : ['Labels:', ...labels.map(([key, value]) => ` - ${key}=${value}`)]),
     `Hostname:              \t${description?.Hostname ?? ''}`,
-    `Joined at:             \t${node.CreatedAt}`,
+    `Joined at:             \t${joinedAt(node.CreatedAt)}`,
     'Status:',
-    ` State:\t\t\t${node.Status.State}`,
+    ` State:\t\t\t${capital(node.Status.State)}`,
     ...(node.Status.Message ? [` Message:\t\t${node.Status.Message}`] : []),
-    ` Availability:         \t${node.Spec.Availability}`,
+    ` Availability:         \t${capital(node.Spec.Availability)}`,
     ` Address:\t\t${node.Status.Addr ?? ''}`,
     ...(node.ManagerStatus === undefined
       ? []
       : [
           'Manager Status:',
           ` Address:\t\t${node.ManagerStatus.Addr}`,
-          ` Raft Status:\t\t${node.ManagerStatus.Reachability}`,
+          ` Raft Status:\t\t${capital(node.ManagerStatus.Reachability)}`,
           ` Leader:\t\t${node.ManagerStatus.Leader === true ? 'Yes' : 'No'}`,
         ]),
     'Platform:',
@@ -55,6 +55,45 @@ function pretty(node: ApiNode): string[] {
     'Resources:',
     ` CPUs:\t\t\t${(description?.Resources.NanoCPUs ?? 0) / 1e9}`,
     ` Memory:\t\t${formatBytes(description?.Resources.MemoryBytes ?? 0)}`,
+    ...plugins(description?.Engine.Plugins ?? []),
     `Engine Version:\t\t${description?.Engine.EngineVersion ?? ''}`,
+    ...engineLabels(description?.Engine.Labels ?? {}),
+    ...tlsLines(description?.TLSInfo),
   ];
+}
+
+/** As Go prints a time, in lower case: docker does so. */
+function joinedAt(time: string): string {
+  const [day = '', clock = ''] = time.replace(/\.?0*Z$/, '').split('T');
+  return `${day} ${clock} +0000 utc`;
+}
+
+function plugins(all: readonly { Type: string; Name: string }[]): string[] {
+  const line = (type: string, title: string): string[] => {
+    const names = all.filter((each) => each.Type === type).map((each) => each.Name);
+    return names.length === 0 ? [] : [` ${title}:\t\t${names.join(', ')}`];
+  };
+  const lines = [...line('Log', 'Log'), ...line('Network', 'Network'), ...line('Volume', 'Volume')];
+  return lines.length === 0 ? [] : ['Plugins:', ...lines];
+}
+
+function engineLabels(labels: Readonly<Record<string, string>>): string[] {
+  const lines = Object.entries(labels).map(([key, value]) => ` - ${key}=${value}`);
+  return lines.length === 0 ? [] : ['Engine Labels:', ...lines.toSorted()];
+}
+
+function tlsLines(info: NonNullable<ApiNode['Description']>['TLSInfo']): string[] {
+  if (info?.TrustRoot === undefined) return [];
+  return [
+    'TLS Info:',
+    ' TrustRoot:',
+    info.TrustRoot.trimEnd(),
+    '',
+    ` Issuer Subject:\t${info.CertIssuerSubject}`,
+    ` Issuer Public Key:\t${info.CertIssuerPublicKey}`,
+  ];
+}
+
+function capital(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1);
 }

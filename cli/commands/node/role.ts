@@ -37,7 +37,7 @@ async function changeRole(
   for (const ref of refs) {
     const node = await getNode(context, ref);
     if (node.Spec.Role === role) {
-      context.print(`Node ${ref} is already a ${role}.`);
+      context.print(`Node ${node.ID} is already a ${role}.`);
       continue;
     }
     const change = (): typeof node.Spec => ({ ...node.Spec, Role: role });

@@ -47,6 +47,7 @@ export const SCENARIOS: Readonly<Record<string, ClusterOptions>> = {
   'figure-8': of(5, { loss: 0.2, late: 0.1, crashes: 2, partitions: 1, strikes: 0.8 }),
   /** Changes while links and leaders fail. */
   'membership-fast': of(3, { loss: 0.1, late: 0.05, changes: 15, partitions: 2, crashes: 1, stalls: 2, strikes: 0.5 }),
+  'membership-single': of(4, { changes: 8, partitions: 2, crashes: 0.5, strikes: 0.8 }),
   /** A cluster that can fall into two equal halves. */
   even: of(4, { partitions: 2 }),
   'everything-3': of(3, BAD),

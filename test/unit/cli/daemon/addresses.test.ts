@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import {
+  resolveAdvertiseAddress,
+  resolveDataPathAddress,
+  resolveListenAddress,
+} from '../../../../cli/daemon/addresses.ts';
+
+const ONE = new Map([
+  ['lo', ['127.0.0.1']],
+  ['eth0', ['192.168.1.5']],
+  ['docker0', ['172.17.0.1']],
+]);
+const TWO = new Map([...ONE, ['eth1', ['10.9.0.5']]]);
+const EVERYWHERE = { host: '0.0.0.0', port: 2377 };
+
+describe('resolveListenAddress', () => {
+  const CASES = [
+    { id: 'nothing given', text: undefined, expected: EVERYWHERE },
+    { id: 'empty', text: '', expected: EVERYWHERE },
+    { id: 'as docker sends it', text: '0.0.0.0:2377', expected: EVERYWHERE },
+    { id: 'another port', text: '0.0.0.0:4000', expected: { host: '0.0.0.0', port: 4000 } },
+    { id: 'an interface', text: 'eth0', expected: { host: '192.168.1.5', port: 2377 } },
+    { id: 'an interface with port', text: 'eth0:99', expected: { host: '192.168.1.5', port: 99 } },
+    { id: 'loopback', text: '127.0.0.1:5000', expected: { host: '127.0.0.1', port: 5000 } },
+  ];
+  for (const { id, text, expected } of CASES) {
+    it(id, () => expect(resolveListenAddress(text, ONE)).toEqual(expected));
+  }
+
+  const REFUSED = [
+    { id: 'no such interface', text: 'eth9', words: 'could not find network interface or IP address "eth9"' },
+    { id: 'port too high', text: '0.0.0.0:70000', words: 'invalid port' },
+    { id: 'port 0', text: '0.0.0.0:0', words: 'invalid port' },
+    { id: 'only a port', text: ':2377', words: 'must specify a listening address' },
+    { id: 'nonsense', text: 'a:b:c', words: 'invalid address' },
+  ];
+  for (const { id, text, words } of REFUSED) {
+    it(`refuses ${id}`, () => expect(() => resolveListenAddress(text, ONE)).toThrow(words));
+  }
+});
+
+describe('resolveAdvertiseAddress', () => {
+  it('takes the only address that there is', () => {
+    expect(resolveAdvertiseAddress(undefined, EVERYWHERE, ONE)).toEqual({ host: '192.168.1.5', port: 2377 });
+  });
+  it('follows a definite listen address', () => {
+    const listen = { host: '192.168.1.5', port: 4000 };
+    expect(resolveAdvertiseAddress('', listen, TWO)).toEqual(listen);
+  });
+  it('has the port of the listen address unless it is given', () => {
+    const listen = { host: '0.0.0.0', port: 4000 };
+    expect(resolveAdvertiseAddress('192.168.1.5', listen, TWO)).toEqual({ host: '192.168.1.5', port: 4000 });
+    expect(resolveAdvertiseAddress('eth1:1234', listen, TWO)).toEqual({ host: '10.9.0.5', port: 1234 });
+  });
+  it('does not choose among several', () => {
+    expect(() => resolveAdvertiseAddress(undefined, EVERYWHERE, TWO)).toThrow(
+      'could not choose an IP address to advertise since this system has multiple addresses (192.168.1.5, 10.9.0.5)',
+    );
+  });
+  it('refuses the zero address', () => {
+    expect(() => resolveAdvertiseAddress('0.0.0.0', EVERYWHERE, ONE)).toThrow('non-zero IP address');
+  });
+});
+
+describe('resolveDataPathAddress', () => {
+  it('is the advertised address unless it is given', () => {
+    expect(resolveDataPathAddress(undefined, '192.168.1.5', TWO)).toBe('192.168.1.5');
+    expect(resolveDataPathAddress('eth1', '192.168.1.5', TWO)).toBe('10.9.0.5');
+    expect(resolveDataPathAddress('10.9.0.5', '192.168.1.5', TWO)).toBe('10.9.0.5');
+  });
+  it('refuses the zero address and unknown interfaces', () => {
+    expect(() => resolveDataPathAddress('0.0.0.0', '192.168.1.5', TWO)).toThrow('non-zero');
+    expect(() => resolveDataPathAddress('wlan7', '192.168.1.5', TWO)).toThrow('could not find network interface');
+  });
+});
