@@ -18,7 +18,7 @@ import type { AssignedNetwork } from '../../worker/network/assigned-network.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { WorkerNetwork } from '../../worker/network/worker-network.ts';
-import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import type { Clock } from '../../proto/runtime/clock.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';

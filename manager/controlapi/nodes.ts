@@ -18,6 +18,7 @@ import {
 } from './filters.ts';
 import { withRemoval } from './removed-nodes.ts';
 import { renderNode } from './render/node.ts';
+import { tlsInfo } from './render/tls-info.ts';
 import { resolve } from './resolve.ts';
 import { outOfSequence, swarmError } from './swarm-error.ts';
 import { NODE_SHAPE, shaped } from './validation/spec-shape.ts';
@@ -39,11 +40,14 @@ export class NodeControl implements Methods {
 
   async listNodes({ filters }: { filters: Filters }): Promise<ApiObject[]> {
     const conditions = conditionsOf(filters);
-    return this.#modules.store.view((tx) => select(tx.all('nodes'), conditions).map((node) => renderNode(node, clusterOf(tx))));
+    return this.#modules.store.view((tx) => {
+      const tls = tlsInfo(clusterOf(tx).RootCA.Certificate);
+      return select(tx.all('nodes'), conditions).map((node) => renderNode(node, tls));
+    });
   }
 
   async getNode({ ref }: { ref: string }): Promise<ApiObject> {
-    return this.#modules.store.view((tx) => renderNode(resolve(tx, 'nodes', ref), clusterOf(tx)));
+    return this.#modules.store.view((tx) => renderNode(resolve(tx, 'nodes', ref), tlsInfo(clusterOf(tx).RootCA.Certificate)));
   }
 
   async updateNode(args: { ref: string; version: number; spec: NodeSpec }): Promise<Record<string, never>> {

@@ -31,11 +31,7 @@ export function planRoles(
   reachable: ReadonlySet<RaftId>,
 ): RolePlan {
   const members = nodes.filter((node) => node.RaftID !== undefined);
-  const inRaft = new Set([
-    ...raft.configuration.voters,
-    ...raft.configuration.learners,
-    ...raft.configuration.outgoing,
-  ]);
+  const inRaft = membersOf(raft.configuration);
   const statuses = members.flatMap((node) => {
     const status = statusOf(node, raft.leader, reachable);
     return same(node.ManagerStatus, status) ? [] : [{ nodeId: node.ID, status }];

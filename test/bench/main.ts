@@ -73,7 +73,11 @@ function report(options: BenchOptions, ledger: Ledger): void {
   process.stdout.write(`\n${renderTable(results).join('\n')}\n\n`);
   const loads = os.loadavg().map((load) => load.toFixed(1));
   const machine = `${os.cpus().length} processors, Linux ${os.release()}, load at the end ${loads.join(' ')}`;
-  const lines = [`medians of ${options.rounds} interleaved rounds (min to max); ${machine}`, ...ledger.notes];
+  const lines = [
+    `medians of ${options.rounds} interleaved rounds (min to max); ${machine}`,
+    'the hosts of both swarms were up all the time, one of the two under load at a time',
+    ...ledger.notes,
+  ];
   process.stdout.write(`${lines.join('\n')}\n`);
   for (const failure of failures) process.stdout.write(`FAILED ${failure}\n`);
   if (options.json === undefined) return;

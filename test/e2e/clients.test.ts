@@ -416,7 +416,7 @@ describe('the API, with dockerode', () => {
     expect(read.Spec).not.toHaveProperty('RollbackConfig');
     expect(read.Spec).not.toHaveProperty('UpdateConfig');
     expect(read).not.toHaveProperty('ServiceStatus');
-    const full = (await service.inspect({ insertDefaults: true } as never)) as { Spec: object };
+    const full = (await service.inspect({ insertDefaults: true } as never)) as unknown as { Spec: object };
     expect(full.Spec).toHaveProperty('RollbackConfig.Order', 'stop-first');
     await service.update({ ...read.Spec, version: read.Version.Index, Labels: { a: 'c' } });
     await expect(service.update({ ...read.Spec, version: read.Version.Index })).rejects.toMatchObject({
@@ -435,7 +435,7 @@ describe('the API, with dockerode', () => {
 
   test('filters in both encodings, status and up-to-date tasks', async () => {
     for (const filters of [{ name: { web: true } }, { name: ['web'] }]) {
-      const [web] = (await api().listServices({ filters: JSON.stringify(filters), status: true } as never)) as {
+      const [web] = (await api().listServices({ filters: JSON.stringify(filters), status: true } as never)) as unknown as {
         ServiceStatus?: object;
       }[];
       expect(web?.ServiceStatus).toMatchObject({ RunningTasks: 2, DesiredTasks: 2 });

@@ -188,7 +188,7 @@ describe('an engine that ends under its tasks', () => {
 
 describe('a node that is lost', () => {
   it.each([
-    { id: 'hangs', lose: () => worker.freeze(), back: () => worker.thaw() },
+    { id: 'hangs', lose: async () => worker.freeze(), back: async () => worker.thaw() },
     { id: 'is cut off', lose: () => worker.cut(), back: () => worker.mend() },
     {
       id: 'has no daemon',

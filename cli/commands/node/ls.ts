@@ -18,15 +18,19 @@ export const addLs: Verb = (noun, act) => {
     .action(
       act<Flags>(async (context, flags) => {
         const nodes = await context.client.get<ApiNode[]>('/nodes', { filters: filtersOf(flags.filter ?? []) });
-        const { Swarm } = await context.client.get<{ Swarm: { NodeID: string } }>('/info');
+        const { Swarm } = await context.client.get<SwarmInfo>('/info');
         const rows = nodes.toSorted((a, b) => hostname(a).localeCompare(hostname(b), 'en', { numeric: true }));
         const star = flags.format === undefined || flags.format === 'table';
-        await printListing(context, columns(Swarm.NodeID, star), rows, flags, (node) => node.ID);
+        await printListing(context, columns(Swarm, star), rows, flags, (node) => node.ID);
       }),
     );
 };
 
-function columns(self: string, star: boolean): Column<ApiNode>[] {
+interface SwarmInfo {
+  Swarm: { NodeID: string; Cluster?: { TLSInfo?: { TrustRoot?: string } } };
+}
+
+function columns({ NodeID: self, Cluster }: SwarmInfo['Swarm'], star: boolean): Column<ApiNode>[] {
   return [
     { key: 'ID', header: 'ID', value: (node) => (star ? `${node.ID} ${node.ID === self ? '*' : ' '}` : node.ID) },
     { key: 'Self', header: 'SELF', value: (node) => node.ID === self, hidden: true },
@@ -35,8 +39,15 @@ function columns(self: string, star: boolean): Column<ApiNode>[] {
     { key: 'Availability', header: 'AVAILABILITY', value: (node) => capital(node.Spec.Availability) },
     { key: 'ManagerStatus', header: 'MANAGER STATUS', value: managerStatus },
     { key: 'EngineVersion', header: 'ENGINE VERSION', value: (node) => node.Description?.Engine.EngineVersion ?? '' },
-    { key: 'TLSStatus', header: 'TLS STATUS', value: () => 'Ready', hidden: true },
+    { key: 'TLSStatus', header: 'TLS STATUS', value: (node) => tlsStatus(node, Cluster?.TLSInfo?.TrustRoot), hidden: true },
   ];
+}
+
+/** Whether the node's certificate was signed by the root that the swarm has now. */
+function tlsStatus({ Description }: ApiNode, root: string | undefined): string {
+  const own = Description?.TLSInfo?.TrustRoot;
+  if (own === undefined || root === undefined) return 'Unknown';
+  return own === root ? 'Ready' : 'Needs Rotation';
 }
 
 function hostname(node: ApiNode): string {

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { HardState, LogEntry } from '../core/entry.ts';
@@ -7,6 +7,7 @@ import { entryChecksum, textChecksum } from './record-checksum.ts';
 import { readNewestSnapshot, removeOldSnapshots } from './snapshot-file.ts';
 
 const FORMAT = 1;
+const OWNER_ONLY = 0o600;
 const NO_STATE: HardState = { term: 0, vote: 0, commit: 0 };
 
 /** The log as SQLite tables (WAL, synchronous FULL: a commit is an fsync). Synchronous; runs in a worker thread. */
@@ -22,7 +23,9 @@ export class SqliteDatabase {
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
-    this.#database = new DatabaseSync(path.join(folder, 'log.db'));
+    const file = path.join(folder, 'log.db');
+    makePrivate(file);
+    this.#database = new DatabaseSync(file);
     this.#database.exec(`
       PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
       CREATE TABLE IF NOT EXISTS entries (at INTEGER PRIMARY KEY, term INTEGER, type INTEGER, data BLOB, crc INTEGER);
@@ -118,4 +121,10 @@ export class SqliteDatabase {
       throw error;
     }
   }
+}
+
+/** The log holds the swarm's CA key and secrets. SQLite gives the files that it makes beside the database the same mode. */
+function makePrivate(file: string): void {
+  closeSync(openSync(file, 'a', OWNER_ONLY));
+  for (const each of [file, `${file}-wal`]) if (existsSync(each)) chmodSync(each, OWNER_ONLY);
 }

@@ -17,6 +17,8 @@ export interface ClusterOptions {
   /** Events until the faults end. */
   steps: number;
   faults: Faults;
+  /** Instead of what the seed would choose. */
+  tuning?: Partial<MemberTuning>;
 }
 
 export interface Outcome {
@@ -80,7 +82,7 @@ export class Cluster {
     this.#options = options;
     this.#core = modules.core;
     this.random = new SeededRandom(seed);
-    this.#tuning = chooseTuning(this.random);
+    this.#tuning = { ...chooseTuning(this.random), ...options.tuning };
     this.network = new ModelNetwork(options.faults, { random: this.random });
     this.#clients = new Clients({ queue: this.queue, random: this.random, members: () => this.running() });
   }
@@ -209,8 +211,8 @@ export class Cluster {
 
   #newLeader(id: RaftId): void {
     if (this.#isCalm || !this.random.chance(this.#options.faults.strikes)) return;
-    this.queue.schedule(this.random.int(0, 40), () => {
-      if (!this.#isCalm) strikeLeader(this, id);
+    this.queue.schedule(this.random.int(0, this.random.pick([5, 15, 40]) ?? 0), () => {
+      if (!this.#isCalm) strikeLeader(this, this.#options.faults, id);
     });
   }
 

@@ -41,21 +41,23 @@ export function injectFault(cluster: Cluster, faults: Faults, seconds: number): 
 }
 
 /** A new leader is seen: strike while its first entries are on their way. */
-export function strikeLeader(cluster: Cluster, id: RaftId): void {
+export function strikeLeader(cluster: Cluster, faults: Faults, id: RaftId): void {
   const { random } = cluster;
-  switch (random.int(0, 4)) {
+  const leader = cluster.leaders().find((each) => each.id === id);
+  if (leader !== undefined && faults.changes > 0 && random.chance(0.5)) changeMembership(cluster, leader);
+  switch (random.int(0, 6)) {
     case 0:
-      return cluster.crash(id);
     case 1:
-      return partition(cluster, id);
+      return cluster.crash(id);
     case 2:
-      return cluster.freeze(id, random.int(50, 500));
     case 3:
+      return partition(cluster, id);
+    case 4:
+      return cluster.freeze(id, random.int(50, 500));
+    case 5:
       return cluster.stallDisk(id, random.int(50, 500));
-    default: {
-      const leader = cluster.leaders().find((each) => each.id === id);
-      leader?.transfer(random.pick(leader.status().configuration.voters) ?? 0);
-    }
+    default:
+      return leader?.transfer(random.pick(leader.status().configuration.voters) ?? 0);
   }
 }
 

@@ -77,14 +77,6 @@ export const MUTANTS: readonly Mutant[] = [
     scenario: 'network',
   },
   {
-    id: 'acknowledge what was not compared',
-    rule: 'paper 5.3: a follower answers for what matches, not for all it has',
-    file: 'follower.ts',
-    find: 'accept(state, append.from, matched);',
-    replace: 'accept(state, append.from, log.lastIndex);',
-    scenario: 'everything-5',
-  },
-  {
     id: 'apply what is not committed',
     rule: 'paper 5.3: applied when known to be committed',
     file: 'raft-log.ts',
@@ -94,10 +86,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'commit beyond what a heartbeat proves',
-    rule: 'paper, figure 2, receiver 5: min(leaderCommit, last new entry)',
-    file: 'follower.ts',
-    find: 'log.commitTo(Math.min(append.commit, matched));',
-    replace: 'log.commitTo(Math.min(append.commit, log.lastIndex));',
+    rule: 'paper 5.3: a follower may hold what another leader left there',
+    file: 'leader.ts',
+    find: 'const commit = Math.min(progress.match, state.log.committed);',
+    replace: 'const { committed: commit } = state.log;',
     scenario: 'everything-5',
   },
   {
@@ -138,7 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'raft.ts',
     find: 'if (message.term === state.term) return true;',
     replace: "if (message.term === state.term || message.type === 'append-response') return true;",
-    scenario: 'everything-5',
+    scenario: 'stale',
   },
   {
     id: 'change the membership without waiting for the last change',

@@ -44,10 +44,16 @@ export const SCENARIOS: Readonly<Record<string, ClusterOptions>> = {
   crashes: of(3, { loss: 0.02, crashes: 2.5, diskErrors: 1 }),
   membership: of(3, { loss: 0.02, changes: 5, transfers: 0.5, partitions: 0.4 }),
   /** Leaders that get no further than their own disk, again and again (paper, figure 8). */
-  'figure-8': of(5, { loss: 0.2, late: 0.1, crashes: 2, partitions: 1, strikes: 0.8 }),
+  'figure-8': {
+    ...of(5, { loss: 0.1, crashes: 1, strikes: 0.9 }),
+    clients: 2,
+    tuning: { maxAppendBytes: 1, maxInflightAppends: 1 },
+  },
+  /** Answers that come two leaders too late. */
+  stale: of(3, { late: 0.3, partitions: 3, strikes: 0.3 }),
   /** Changes while links and leaders fail. */
   'membership-fast': of(3, { loss: 0.1, late: 0.05, changes: 15, partitions: 2, crashes: 1, stalls: 2, strikes: 0.5 }),
-  'membership-single': of(4, { changes: 8, partitions: 2, crashes: 0.5, strikes: 0.8 }),
+  'membership-single': of(4, { loss: 0.1, changes: 3, partitions: 1, strikes: 0.9 }),
   /** A cluster that can fall into two equal halves. */
   even: of(4, { partitions: 2 }),
   'everything-3': of(3, BAD),

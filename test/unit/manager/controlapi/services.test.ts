@@ -423,6 +423,20 @@ describe('reading', () => {
     ]);
   });
 
+  test('status does not count what was last heard from a node that is down', async () => {
+    await create(serviceSpec('web', { Mode: { Replicated: { Replicas: 1 } } }));
+    await fixture.store.update((tx) => {
+      const Spec = { Role: 'worker', Availability: 'active' } as const;
+      tx.create('nodes', { ID: 'lost', Spec, Status: { State: 'down' }, CertificateRole: 'worker' });
+      tx.create('nodes', { ID: 'well', Spec, Status: { State: 'ready' }, CertificateRole: 'worker' });
+      const old = { ServiceID: 'id1', Slot: 1, NodeID: 'lost', DesiredState: 'shutdown' } as const;
+      tx.create('tasks', newTaskIn('t1', 'running', old));
+      tx.create('tasks', newTaskIn('t2', 'running', { ServiceID: 'id1', Slot: 1, NodeID: 'well' }));
+    });
+    const [web] = await fixture.control.listServices({ filters: {}, status: true });
+    expect(web?.['ServiceStatus']).toMatchObject({ RunningTasks: 1, DesiredTasks: 1 });
+  });
+
   const filters = [
     { id: 'all', filters: {}, found: ['api', 'web'] },
     { id: 'name prefix', filters: { name: ['w'] }, found: ['web'] },

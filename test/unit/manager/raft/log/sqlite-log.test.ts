@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -33,6 +33,19 @@ describe('SqliteLog', () => {
     const state = await reopen();
     expect(texts(state.entries)).toEqual(['a', 'b', 'c']);
     expect(state.hardState).toEqual({ term: 1, vote: 7, commit: 2 });
+  });
+
+  it('is for its owner only, one that was not so before too', async () => {
+    const modes = (): number[] => readdirSync(folder).map((name) => statSync(path.join(folder, name)).mode & 0o777);
+    const log = new SqliteLog(folder);
+    await log.open();
+    await log.save({ entries: [entry(1, 'a')] });
+    expect(modes().length).toBeGreaterThan(1);
+    expect(new Set(modes())).toEqual(new Set([0o600]));
+    await log.close();
+    chmodSync(path.join(folder, 'log.db'), 0o644);
+    await reopen();
+    expect(new Set(modes())).toEqual(new Set([0o600]));
   });
 
   it('replaces the suffix from the first given entry on', async () => {
