@@ -1,5 +1,5 @@
-import type Dockerode from 'dockerode';
 import { CommandError } from './command.ts';
+import { type IncomingMessage, request, type RequestOptions } from 'node:http';
 
 /** An answer that is not a success, in the server's words. */
 export class ApiError extends Error {
@@ -12,23 +12,19 @@ export class ApiError extends Error {
   }
 }
 
-export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
-
 /** The node cannot be reached: the daemon does not run, or this user may not talk to it. */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
 }
 
-interface DialFailure extends Error {
-  statusCode?: number;
-  json?: { message?: string };
-  code?: string;
-}
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** The Engine API of one node: JSON in, JSON out. */
+/**
+ * The Engine API of one node: JSON in, JSON out. On node:http and not on dockerode, whose loading takes longer than most commands
+ * of ours run.
+ */
 export class ApiClient {
   readonly #host: string;
-  #docker: Dockerode | undefined;
 
   /** @param host `unix:///path` or `tcp://host:port`. */
   constructor(host: string) {
@@ -40,7 +36,7 @@ export class ApiClient {
   }
 
   post<T>(path: string, body?: unknown, query: Query = {}, headers: Record<string, string> = {}): Promise<T> {
-    return this.#call<T>('POST', path, query, body, headers);
+    return this.#call<T>('POST', path, query, body ?? {}, headers);
   }
 
   delete<T>(path: string, query: Query = {}): Promise<T> {
@@ -54,41 +50,41 @@ export class ApiClient {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<T> {
-    const docker = await this.#open();
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const options = {
-      // The trailing `?` is how docker-modem is told that there is a query.
-      path: given.length === 0 ? path : `${path}?`,
+    const given = new URLSearchParams();
+    for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, String(value));
+    const search = given.toString();
+    const options: RequestOptions = {
+      ...this.#target(),
       method,
-      headers,
-      statusCodes: { 200: true, 201: true, 204: true },
-      options: { _query: Object.fromEntries(given), _body: body ?? {} },
+      path: search === '' ? path : `${path}?${search}`,
+      headers: { ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
     };
-    return new Promise<T>((resolve, reject) => {
-      docker.modem.dial(options as never, (failure: unknown, answer: unknown) => {
-        if (failure === null || failure === undefined) resolve(answer as T);
-        else reject(this.#explain(failure as DialFailure));
+    const { status, text } = await this.#exchange(options, body === undefined ? undefined : JSON.stringify(body));
+    if (status >= 200 && status < 300) return (text === '' ? undefined : JSON.parse(text)) as T;
+    throw new ApiError(status, messageIn(text));
+  }
+
+  #target(): RequestOptions {
+    const url = new URL(this.#host);
+    if (url.protocol === 'unix:') return { socketPath: url.pathname };
+    return { host: url.hostname, port: Number(url.port || 2375) };
+  }
+
+  #exchange(options: RequestOptions, body: string | undefined): Promise<{ status: number; text: string }> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: NodeJS.ErrnoException): void => reject(this.#explain(error));
+      const sent = request(options, (response: IncomingMessage) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', fail);
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
       });
+      sent.on('error', fail);
+      sent.end(body);
     });
   }
 
-  /** Loaded on the first call: a command that only prints its help does not pay for it. */
-  async #open(): Promise<Dockerode> {
-    if (this.#docker !== undefined) return this.#docker;
-    const { default: Docker } = await import('dockerode');
-    const url = new URL(this.#host);
-    const { protocol } = url;
-    this.#docker =
-      protocol === 'unix:'
-        ? new Docker({ socketPath: url.pathname })
-        : new Docker({ host: url.hostname, port: Number(url.port || 2375), protocol: 'http' });
-    return this.#docker;
-  }
-
-  #explain(failure: DialFailure): Error {
-    if (failure.statusCode !== undefined) {
-      return new ApiError(failure.statusCode, failure.json?.message ?? failure.message);
-    }
+  #explain(failure: NodeJS.ErrnoException): Error {
     if (failure.code === 'ENOENT' || failure.code === 'ECONNREFUSED') {
       return new ConnectionError(`Cannot connect to the Waggle daemon at ${this.#host}. Is the waggle daemon running?`);
     }
@@ -96,6 +92,16 @@ export class ApiClient {
       return new ConnectionError(`permission denied while trying to connect to the Waggle daemon at ${this.#host}`);
     }
     return new ConnectionError(`error during connect: ${failure.message}`);
+  }
+}
+
+/** The Engine API's `{"message": …}`, or whatever else was said. */
+function messageIn(text: string): string {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? message : text.trim();
+  } catch {
+    return text.trim();
   }
 }
 

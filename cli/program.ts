@@ -2,11 +2,6 @@ import { Command, CommanderError } from 'commander';
 import { messageOf } from '../proto/runtime/errors.ts';
 import { ApiClient, ApiError } from './client.ts';
 import { type Act, CommandError } from './command.ts';
-import { addDaemon } from './commands/daemon.ts';
-import { addNetwork } from './commands/network/network.ts';
-import { addNode } from './commands/node/node.ts';
-import { addService } from './commands/service/service.ts';
-import { addSwarm } from './commands/swarm/swarm.ts';
 import type { Context } from './context.ts';
 import { explainUsage } from './usage-error.ts';
 import { normalizeFlags } from './flags.ts';
@@ -14,12 +9,21 @@ import { normalizeFlags } from './flags.ts';
 export const VERSION = '0.1.0';
 const DEFAULT_HOST = 'unix:///run/waggle/docker.sock';
 
+/** Each noun with what adds its verbs; loaded only when it is meant, since loading is most of what a short command costs. */
+const NOUNS: Readonly<Record<string, () => Promise<(program: Command, act: Act) => void>>> = {
+  swarm: async () => (await import('./commands/swarm/swarm.ts')).addSwarm,
+  node: async () => (await import('./commands/node/node.ts')).addNode,
+  network: async () => (await import('./commands/network/network.ts')).addNetwork,
+  service: async () => (await import('./commands/service/service.ts')).addService,
+  daemon: async () => (await import('./commands/daemon.ts')).addDaemon,
+};
+
 /** What the program prints to, without its connection. */
 export type Terminal = Omit<Context, 'client'>;
 
 /** Runs the command line. @returns the exit status. */
 export async function runProgram(argv: readonly string[], terminal: Terminal, defaultHost?: string): Promise<number> {
-  const program = buildProgram(terminal, defaultHost ?? DEFAULT_HOST);
+  const program = await buildProgram(argv, terminal, defaultHost ?? DEFAULT_HOST);
   try {
     await program.parseAsync(normalizeFlags(program, argv), { from: 'user' });
     return 0;
@@ -31,7 +35,7 @@ export async function runProgram(argv: readonly string[], terminal: Terminal, de
   }
 }
 
-function buildProgram(terminal: Terminal, defaultHost: string): Command {
+async function buildProgram(argv: readonly string[], terminal: Terminal, defaultHost: string): Promise<Command> {
   const program = new Command('waggle')
     .description('Turns hosts with a Docker Engine into one swarm with its own overlay networks.')
     .version(`Waggle version ${VERSION}`, '-v, --version', 'Print version information and quit')
@@ -53,10 +57,9 @@ function buildProgram(terminal: Terminal, defaultHost: string): Command {
       const context: Context = { ...terminal, client: new ApiClient(host) };
       await handler(context, command.opts() as never, command.args);
     };
-  addSwarm(program, act);
-  addNode(program, act);
-  addNetwork(program, act);
-  addService(program, act);
-  addDaemon(program);
+  const meant = argv.find((word) => Object.hasOwn(NOUNS, word));
+  for (const [noun, load] of Object.entries(NOUNS)) {
+    if (meant === undefined || meant === noun) (await load())(program, act);
+  }
   return program;
 }

@@ -34,7 +34,7 @@ interface Row {
   node: string;
 }
 
-/** Tasks by service and slot, the newest first, those before it indented under it, as `docker service ps` has them. */
+/** Tasks by name, the newest first, those before it indented under it, as `docker service ps` has them. */
 export async function printTasks(context: Context, tasks: readonly ApiTask[], flags: TaskListingFlags): Promise<void> {
   const resolve = flags.resolve !== false;
   const truncate = flags.trunc !== false;
@@ -42,17 +42,16 @@ export async function printTasks(context: Context, tasks: readonly ApiTask[], fl
   const nodes = resolve
     ? await namesById(context, '/nodes', (each) => each.Description?.Hostname)
     : new Map<string, string>();
-  const sorted = tasks.toSorted(
+  const named = tasks.map((task) => {
+    const place = task.Slot ? String(task.Slot) : (task.NodeID ?? '');
+    return { task, name: `${names.get(task.ServiceID) ?? task.ServiceID}.${place}` };
+  });
+  const sorted = named.toSorted(
     (a, b) =>
-      a.ServiceID.localeCompare(b.ServiceID) ||
-      (a.Slot ?? 0) - (b.Slot ?? 0) ||
-      (a.Slot ? 0 : (a.NodeID ?? '').localeCompare(b.NodeID ?? '')) ||
-      b.CreatedAt.localeCompare(a.CreatedAt),
+      a.name.localeCompare(b.name, 'en', { numeric: true }) || b.task.CreatedAt.localeCompare(a.task.CreatedAt, 'en'),
   );
   let previous = '';
-  const rows = sorted.map((task): Row => {
-    const place = task.Slot ? String(task.Slot) : (task.NodeID ?? '');
-    const name = `${names.get(task.ServiceID) ?? task.ServiceID}.${place}`;
+  const rows = sorted.map(({ task, name }): Row => {
     const indent = flags.format === undefined && name === previous;
     previous = name;
     return { task, name: indent ? ` \\_ ${name}` : name, node: nodes.get(task.NodeID ?? '') ?? task.NodeID ?? '' };

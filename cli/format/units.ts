@@ -75,3 +75,11 @@ export function humanDuration(milliseconds: number): string {
   if (hours < 24 * 365 * 2) return `${Math.floor(hours / 24 / 30)} months`;
   return `${Math.floor(hours / 24 / 365)} years`;
 }
+
+/** RFC 3339 in UTC -> `2006-01-02 15:04:05.999 +0000 UTC`, as Go prints a time. */
+export function formatTime(time: string): string {
+  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d*?)?0*Z$/.exec(time);
+  if (match === null) return time;
+  const [, day = '', clock = '', fraction = ''] = match;
+  return `${day} ${clock}${fraction === '.' ? '' : fraction} +0000 UTC`;
+}

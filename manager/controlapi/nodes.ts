@@ -47,7 +47,9 @@ export class NodeControl implements Methods {
   }
 
   async getNode({ ref }: { ref: string }): Promise<ApiObject> {
-    return this.#modules.store.view((tx) => renderNode(resolve(tx, 'nodes', ref), tlsInfo(clusterOf(tx).RootCA.Certificate)));
+    return this.#modules.store.view((tx) =>
+      renderNode(resolve(tx, 'nodes', ref), tlsInfo(clusterOf(tx).RootCA.Certificate)),
+    );
   }
 
   async updateNode(args: { ref: string; version: number; spec: NodeSpec }): Promise<Record<string, never>> {

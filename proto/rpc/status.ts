@@ -34,9 +34,16 @@ export function fromServiceError(thrown: unknown): WaggleError {
   if (thrown instanceof WaggleError) return thrown;
   if (!isServiceError(thrown)) return new WaggleError('unknown', messageOf(thrown), { cause: thrown });
   const code = thrown.code === status.CANCELLED ? 'aborted' : (CODE_OF.get(thrown.code) ?? 'unknown');
-  return new WaggleError(code, thrown.details, { cause: thrown });
+  return new WaggleError(code, plainWords(thrown.details), { cause: thrown });
 }
 
 function isServiceError(thrown: unknown): thrown is ServiceError {
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'number' && 'details' in thrown;
+}
+
+/** How grpc-js wraps what the system says of a connection that could not be made: `connect ECONNREFUSED …` is enough. */
+function plainWords(details: string): string {
+  const match = /^No connection established\. Last error: (?:Error: )?(.+?)\.? Resolution note: (.*)$/s.exec(details);
+  if (match === null) return details;
+  return match[2] === '' ? (match[1] ?? details) : `${match[1]} (${match[2]})`;
 }

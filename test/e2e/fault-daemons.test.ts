@@ -179,8 +179,7 @@ describe('a daemon that ends and comes back', () => {
 describe('an engine that ends under its tasks', () => {
   it.each(['SIGTERM', 'SIGKILL'] as const)('%s: tasks run again once it is back', async (how) => {
     await worker.stopService('engine', how);
-    // A containerd that is killed with its engine may need a second start.
-    await eventually('the engine to start', () => worker.startEngine(), { timeoutMs: 90_000 });
+    await worker.startEngine();
     await untilSettled();
     await untilNode(manager, worker, 'ready');
   });

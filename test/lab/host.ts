@@ -79,6 +79,7 @@ export class Host {
 
   async startEngine(extra: readonly string[] = []): Promise<void> {
     rmSync(path.join(this.options.folder, 'run/docker.pid'), { force: true });
+    this.#forgetContainerd();
     this.#spawn('engine', [
       'dockerd',
       '--storage-driver',
@@ -155,6 +156,12 @@ export class Host {
       await untilGone(others.length > 0 ? others : family);
     }
     this.#pids.clear();
+  }
+
+  /** Killed with its engine, and nobody's child, it may stay a zombie: an engine would take it for alive and wait for it. */
+  #forgetContainerd(): void {
+    const file = path.join(this.options.folder, 'run/docker/containerd/containerd.pid');
+    if (existsSync(file) && !isAlive(Number(readFileSync(file, 'utf8')))) rmSync(file);
   }
 
   #spawn(service: Service, command: readonly string[]): void {

@@ -123,7 +123,8 @@ export class TaskManager implements Startable {
     const { ID } = row.task;
     const worker = new TaskWorker(row, {
       controller: executor.controller(row.task),
-      save: (saved) => db.tasks.put(ID, saved),
+      // That a container may exist must be on the disk before it does. How it fares, the container itself knows better after a crash.
+      save: (saved) => db.tasks.put(ID, saved, { sync: saved.status.State === 'starting' }),
       report: (taskId, status) => reporter.report(taskId, status),
       clock,
       random,

@@ -100,7 +100,11 @@ async function joinAny(
     }
     if (round < ROUNDS) await sleep(modules.clock, backoffDelayMs(ROUND_BACKOFF, round, modules.random()), signal);
   }
-  throw new WaggleError('unavailable', `no manager could be reached: ${messageOf(failure)}`, { cause: failure });
+  throw new WaggleError(
+    'unavailable',
+    `no manager could be reached: ${messageOf(failure)}. Is this the address of a manager, and is its port open to this host?`,
+    { cause: failure },
+  );
 }
 
 async function fetchRoot(address: string, token: JoinToken, call: UnaryOptions): Promise<string> {

@@ -80,9 +80,15 @@ export class WorkerNetwork implements Startable {
     this.#options = options;
     this.#modules = modules;
     const tables = path.join(options.dataDir, 'network');
-    this.#endpoints = new Endpoints(new FileTable(path.join(tables, 'endpoints')), modules);
+    // Containers do not outlive their host, and so neither do their endpoints and leases; a lease that is forgotten with its host is
+    // given back when the node next tells the manager what it holds.
+    const volatile = { sync: false };
+    this.#endpoints = new Endpoints(new FileTable(path.join(tables, 'endpoints'), volatile), modules);
     this.#networks = new KnownNetworks(new FileTable(path.join(tables, 'networks')), modules);
-    this.#leases = new LeaseBook(new FileTable(path.join(tables, 'leases')), { ...modules, newReference: newId });
+    this.#leases = new LeaseBook(new FileTable(path.join(tables, 'leases'), volatile), {
+      ...modules,
+      newReference: newId,
+    });
     this.#overlays = this.#makeOverlays();
     this.#publisher = this.#makePublisher();
     this.#reconciler = this.#makeReconciler();
@@ -188,7 +194,7 @@ export class WorkerNetwork implements Startable {
       { vtep, port },
       {
         kernel: this.#modules.kernel ?? new LinuxKernel({ clock, log }),
-        markers: new FileTable(path.join(execRoot, 'overlay')),
+        markers: new FileTable(path.join(execRoot, 'overlay'), { sync: false }),
         facts: (networkId) => this.#networks.facts(networkId),
         connected: (networkId) => this.#endpoints.onNetwork(networkId).filter(isConnected),
         endpointIds: () => this.#endpoints.all().map(({ endpointId }) => endpointId),

@@ -7,20 +7,30 @@ const CORRUPT = '.corrupt';
 /** NAME_MAX of Linux file systems, less the suffixes that we add. */
 const MAX_NAME_BYTES = 255 - 16;
 
+export interface FileTableOptions {
+  /**
+   * False for rows that describe something which a restart of the host ends too: they outlive this process, killed or not, and need
+   * not wait for the disk. Default true.
+   */
+  sync?: boolean;
+}
+
 /**
  * A small durable map: one JSON file per key (mode 0600) in a folder of its own. A write is on the disk when its
- * promise resolves (file and folder synced), and a crash leaves either the old value or the new one. Writes of one
- * key happen in the order they were asked for.
+ * promise resolves (file and folder synced, unless `sync` is false), and a crash leaves either the old value or the new
+ * one. Writes of one key happen in the order they were asked for.
  */
 export class FileTable<T> {
   readonly #folder: string;
+  readonly #sync: boolean;
   readonly #corrupt: string[] = [];
   /** Last write per key still under way. */
   readonly #writing = new Map<string, Promise<void>>();
   #temporaries = 0;
 
-  constructor(folder: string) {
+  constructor(folder: string, options: FileTableOptions = {}) {
     this.#folder = folder;
+    this.#sync = options.sync !== false;
   }
 
   /** Files that were not JSON when the table was opened; they were set aside under the suffix `.corrupt`. */
@@ -47,11 +57,12 @@ export class FileTable<T> {
     return rows;
   }
 
-  /** Makes or replaces the row. @throws what the file system says; the old row is then still there. */
-  put(key: string, value: T): Promise<void> {
+  /** Makes or replaces the row; `sync` false spares this one write the wait for the disk. @throws what the file system says; the old row is then still there. */
+  put(key: string, value: T, options: FileTableOptions = {}): Promise<void> {
     const target = this.#fileOf(key);
     const text = JSON.stringify(value);
-    return this.#inOrder(key, () => this.#replace(target, text));
+    const sync = this.#sync && options.sync !== false;
+    return this.#inOrder(key, () => this.#replace(target, text, sync));
   }
 
   /** A row that is not there is no error. */
@@ -59,7 +70,7 @@ export class FileTable<T> {
     const target = this.#fileOf(key);
     return this.#inOrder(key, async () => {
       await rm(target, { force: true });
-      await this.#syncFolder();
+      if (this.#sync) await this.#syncFolder();
     });
   }
 
@@ -69,19 +80,19 @@ export class FileTable<T> {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #replace(target: string, text: string): Promise<void> {
+  async #replace(target: string, text: string, sync: boolean): Promise<void> {
     const temporary = path.join(this.#folder, `${TEMPORARY}${process.pid}-${this.#temporaries++}`);
     try {
       await withFile(temporary, 'wx', async (file) => {
         await file.writeFile(text);
-        await file.sync();
+        if (sync) await file.sync();
       });
       await rename(temporary, target);
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
     }
-    await this.#syncFolder();
+    if (sync) await this.#syncFolder();
   }
 
   #syncFolder(): Promise<void> {

@@ -81,11 +81,11 @@ function ipamConfigs(flags: Flags): IpamConfig[] {
   if (subnets.length < gateways.length || subnets.length < ranges.length) {
     throw new CommandError('every ip-range or gateway must have a corresponding subnet');
   }
-  const configs = subnets.map((Subnet): IpamConfig & { net: Cidr } => ({ Subnet, net: parseCidr(Subnet) }));
+  const configs = subnets.map((Subnet) => ({ net: parseCidr(Subnet), config: { Subnet } as IpamConfig }));
   const overlapping = configs.some((a) => configs.some((b) => a !== b && contains(a.net, b.net[0])));
   if (overlapping) throw new CommandError('multiple overlapping subnet configuration is not supported');
   const home = (address: string): IpamConfig | undefined =>
-    configs.find((each) => contains(each.net, parseAddress(address)));
+    configs.find((each) => contains(each.net, parseAddress(address)))?.config;
   for (const gateway of gateways) {
     const config = home(gateway);
     if (config === undefined) throw new CommandError(`no matching subnet for gateway ${gateway}`);
@@ -101,7 +101,7 @@ function ipamConfigs(flags: Flags): IpamConfig[] {
     if (config === undefined) throw new CommandError(`no matching subnet for aux-address ${address}`);
     config.AuxiliaryAddresses = { ...config.AuxiliaryAddresses, [name]: address };
   }
-  return configs.map(({ net: _, ...config }) => config);
+  return configs.map(({ config }) => config);
 }
 
 type Address = ReturnType<typeof ipaddr.parse>;

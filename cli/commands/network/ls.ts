@@ -1,5 +1,6 @@
 import { filtersOf } from '../../client.ts';
 import { collect, type Verb } from '../../command.ts';
+import { formatTime } from '../../format/units.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';
 
 interface ApiNetwork {
@@ -47,7 +48,7 @@ function columns(id: (network: ApiNetwork) => string): Column<ApiNetwork>[] {
     { key: 'Scope', header: 'SCOPE', value: (network) => network.Scope },
     { key: 'IPv6', header: 'IPV6', value: (network) => String(network.EnableIPv6), hidden: true },
     { key: 'Internal', header: 'INTERNAL', value: (network) => String(network.Internal), hidden: true },
-    { key: 'CreatedAt', header: 'CREATED AT', value: (network) => network.Created, hidden: true },
+    { key: 'CreatedAt', header: 'CREATED AT', value: (network) => formatTime(network.Created), hidden: true },
     { key: 'Labels', header: 'LABELS', value: (network) => labelsOf(network), hidden: true },
   ];
 }

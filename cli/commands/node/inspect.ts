@@ -1,6 +1,6 @@
 import { requireArgs, type Verb } from '../../command.ts';
 import { printInspection } from '../../format/inspection.ts';
-import { formatBytes } from '../../format/units.ts';
+import { formatBytes, formatTime } from '../../format/units.ts';
 import { type ApiNode, getNode } from './api-node.ts';
 
 interface Flags {
@@ -35,7 +35,7 @@ function pretty(node: ApiNode): string[] {
     ...(node.Spec.Name === undefined || node.Spec.Name === '' ? [] : [`Name:\t\t\t${node.Spec.Name}`]),
     ...(labels.length === 0 ? [] : ['Labels:', ...labels.map(([key, value]) => ` - ${key}=${value}`)]),
     `Hostname:              \t${description?.Hostname ?? ''}`,
-    `Joined at:             \t${joinedAt(node.CreatedAt)}`,
+    `Joined at:             \t${formatTime(node.CreatedAt).toLowerCase()}`,
     'Status:',
     ` State:\t\t\t${capital(node.Status.State)}`,
     ...(node.Status.Message ? [` Message:\t\t${node.Status.Message}`] : []),
@@ -60,12 +60,6 @@ function pretty(node: ApiNode): string[] {
     ...engineLabels(description?.Engine.Labels ?? {}),
     ...tlsLines(description?.TLSInfo),
   ];
-}
-
-/** As Go prints a time, in lower case: docker does so. */
-function joinedAt(time: string): string {
-  const [day = '', clock = ''] = time.replace(/\.?0*Z$/, '').split('T');
-  return `${day} ${clock} +0000 utc`;
 }
 
 function plugins(all: readonly { Type: string; Name: string }[]): string[] {

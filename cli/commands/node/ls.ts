@@ -39,7 +39,12 @@ function columns({ NodeID: self, Cluster }: SwarmInfo['Swarm'], star: boolean): 
     { key: 'Availability', header: 'AVAILABILITY', value: (node) => capital(node.Spec.Availability) },
     { key: 'ManagerStatus', header: 'MANAGER STATUS', value: managerStatus },
     { key: 'EngineVersion', header: 'ENGINE VERSION', value: (node) => node.Description?.Engine.EngineVersion ?? '' },
-    { key: 'TLSStatus', header: 'TLS STATUS', value: (node) => tlsStatus(node, Cluster?.TLSInfo?.TrustRoot), hidden: true },
+    {
+      key: 'TLSStatus',
+      header: 'TLS STATUS',
+      value: (node) => tlsStatus(node, Cluster?.TLSInfo?.TrustRoot),
+      hidden: true,
+    },
   ];
 }
 

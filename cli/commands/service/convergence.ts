@@ -25,9 +25,15 @@ export interface Progress {
 
 /**
  * Watches a service until everything that was asked of it runs and has run for its monitor period, as `docker service create`
- * does without `--detach`. @throws CommandError when an update was paused or rolled back.
+ * does without `--detach`. `rollback`: going back is what was asked for.
+ * @throws CommandError when an update was paused, or rolled back unasked.
  */
-export async function waitForConvergence(context: Context, serviceId: string, quiet = false): Promise<void> {
+export async function waitForConvergence(
+  context: Context,
+  serviceId: string,
+  quiet = false,
+  rollback = false,
+): Promise<void> {
   const display = new ProgressDisplay(context, quiet);
   let runningSince: number | undefined;
   for (;;) {
@@ -48,7 +54,7 @@ export async function waitForConvergence(context: Context, serviceId: string, qu
     display.show(progress, remainingMs, rollingBack);
     if (remainingMs === 0) {
       display.finish(`verify: Service ${serviceId} converged`);
-      if (state === 'rollback_completed')
+      if (state === 'rollback_completed' && !rollback)
         throw new CommandError(`service rolled back: ${service.UpdateStatus?.Message ?? ''}`);
       return;
     }

@@ -1,3 +1,4 @@
+import type { Driver } from '../../../proto/objects/meta.ts';
 import type { PortConfig, UpdateConfig } from '../../../proto/objects/service.ts';
 import type { ContainerSpec, ResourceSet } from '../../../proto/objects/task.ts';
 import { formatBytes, formatDuration, humanDuration } from '../../format/units.ts';
@@ -22,7 +23,7 @@ export function prettyService(service: ApiService, networks: readonly string[], 
     ...((Placement?.Constraints?.length ?? 0) > 0 ? [` Constraints:\t[${Placement?.Constraints?.join(' ')}]`] : []),
     ...((Placement?.Preferences?.length ?? 0) > 0
       ? [
-          ` Preferences:\t${Placement?.Preferences?.map((each) => `spread=${each.Spread?.SpreadDescriptor}`).join(', ')}`,
+          ` Preferences:   [${Placement?.Preferences?.map((each) => `spread=${each.Spread?.SpreadDescriptor}`).join(' ')}]`,
         ]
       : []),
     ...(Placement?.MaxReplicas ? [` Max Replicas Per Node:   ${Placement.MaxReplicas}`] : []),
@@ -30,6 +31,7 @@ export function prettyService(service: ApiService, networks: readonly string[], 
     ...rollout('Rollback', Spec.RollbackConfig),
     'ContainerSpec:',
     ...containerLines(container ?? {}),
+    ...logDriver(Spec.TaskTemplate.LogDriver),
     'Resources:',
     ...resources('Reservations', Resources?.Reservations),
     ...resources('Limits', Resources?.Limits),
@@ -61,30 +63,45 @@ function updateStatus({ UpdateStatus }: ApiService, nowMs: number): string[] {
 }
 
 function containerLines(container: ContainerSpec): string[] {
-  const { Command, Args, Env, Dir, User, Init, Mounts, CapabilityAdd, CapabilityDrop } = container;
+  const { Args, Env, Dir, User, Init, CapabilityAdd, CapabilityDrop, Sysctls, Ulimits } = container;
   const words = (title: string, list: readonly string[] | null | undefined): string[] =>
-    list !== undefined && list !== null && list.length > 0 ? [` ${title}:\t\t${list.join(' ')} `] : [];
+    (list?.length ?? 0) > 0 ? [` ${title}:\t\t${list?.join(' ')} `] : [];
   return [
     ` Image:\t\t${container.Image ?? ''}`,
-    ...words('Command', Command),
     ...words('Args', Args),
     ...words('Env', Env),
     ...(Dir ? [` Dir:\t\t${Dir}`] : []),
-    ...(User ? [` User:\t\t${User}`] : []),
     ...(Init === undefined || Init === null ? [] : [` Init:\t\t${Init}`]),
+    ...(User ? [` User: ${User}`] : []),
+    ...titled('Capabilities:', [
+      ...(CapabilityAdd ? [` Add: ${CapabilityAdd.join(', ')}`] : []),
+      ...(CapabilityDrop ? [` Drop: ${CapabilityDrop.join(', ')}`] : []),
+    ]),
     ...titled(
-      ' Mounts:',
-      (Mounts ?? []).flatMap((mount) => [
-        `  Target:\t${mount['Target'] as string}`,
-        `   Source:\t${(mount['Source'] as string | undefined) ?? ''}`,
-        `   ReadOnly:\t${mount['ReadOnly'] === true}`,
-        `   Type:\t\t${mount['Type'] as string}`,
-      ]),
+      'SysCtls:',
+      Object.entries(Sysctls ?? {}).map(([key, value]) => ` ${key}: ${value}`),
     ),
-    ...(CapabilityAdd || CapabilityDrop ? ['Capabilities:'] : []),
-    ...(CapabilityAdd ? [` Add: ${CapabilityAdd.join(', ')}`] : []),
-    ...(CapabilityDrop ? [` Drop: ${CapabilityDrop.join(', ')}`] : []),
+    ...titled(
+      'Ulimits:',
+      (Ulimits ?? []).map(({ Name, Soft, Hard }) => ` ${Name}: ${Soft}:${Hard}`),
+    ),
+    ...titled('Mounts:', (container.Mounts ?? []).flatMap(mountLines)),
   ];
+}
+
+function mountLines(mount: NonNullable<ContainerSpec['Mounts']>[number]): string[] {
+  return [
+    ` Target:\t${mount['Target'] as string}`,
+    `  Source:\t${(mount['Source'] as string | undefined) ?? ''}`,
+    `  ReadOnly:\t${mount['ReadOnly'] === true}`,
+    `  Type:\t\t${mount['Type'] as string}`,
+  ];
+}
+
+function logDriver(driver: Driver | undefined): string[] {
+  if (driver?.Name === undefined || driver.Name === '') return [];
+  const options = Object.entries(driver.Options ?? {}).map(([key, value]) => `  ${key}:       ${value}`);
+  return ['Log Driver:', ` Name:\t\t${driver.Name}`, ...(options.length === 0 ? [] : [' LogOpts:', ...options, ''])];
 }
 
 function resources(title: string, set: ResourceSet | undefined): string[] {

@@ -15,7 +15,7 @@ export const addRollback: Verb = (noun, act) => {
         const service = await getService(context, args[0] ?? '');
         await putService(context, service, service.Spec, { rollback: 'previous' });
         context.print(args[0] ?? '');
-        if (flags.detach !== true) await waitForConvergence(context, service.ID, flags.quiet === true);
+        if (flags.detach !== true) await waitForConvergence(context, service.ID, flags.quiet === true, true);
       }),
     );
 };

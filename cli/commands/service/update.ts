@@ -51,7 +51,8 @@ export const addUpdate: Verb = (noun, act) => {
         if (unpinned !== undefined) context.warn(unpinned);
       }
       context.print(args[0] ?? '');
-      if (flags.detach !== true) await waitForConvergence(context, service.ID, flags.quiet === true);
+      if (flags.detach !== true)
+        await waitForConvergence(context, service.ID, flags.quiet === true, flags.rollback === true);
     }),
   );
 };

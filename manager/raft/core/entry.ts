@@ -13,6 +13,13 @@ export interface LogEntry {
   data: Uint8Array;
 }
 
+/** What an entry counts for where bytes are limited: many small ones take room too. */
+const ENTRY_OVERHEAD_BYTES = 32;
+
+export function entryBytes(entry: Pick<LogEntry, 'data'>): number {
+  return entry.data.length + ENTRY_OVERHEAD_BYTES;
+}
+
 export interface HardState {
   term: number;
   /** Voted for in `term`; 0 for nobody. */

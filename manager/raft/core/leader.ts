@@ -1,4 +1,4 @@
-import type { LogEntry, RaftId } from './entry.ts';
+import { entryBytes, type LogEntry, type RaftId } from './entry.ts';
 import type { AppendResponse, HeartbeatResponse } from './message.ts';
 import {
   acknowledge,
@@ -273,12 +273,14 @@ function answerReads(state: RaftState, role: LeaderRole): void {
   const { reads } = role;
   const answers = (echoed: Set<RaftId>): Map<RaftId, boolean> => new Map([...echoed].map((id) => [id, true]));
   // A later round that has its quorum proves leadership for the earlier ones too.
-  const won = reads.rounds.findLastIndex((round) => voteResult(state.log.configuration, answers(round.echoed)) === 'won');
+  const won = reads.rounds.findLastIndex(
+    (round) => voteResult(state.log.configuration, answers(round.echoed)) === 'won',
+  );
   for (const round of reads.rounds.splice(0, won + 1)) {
     for (const request of round.requests) state.answeredReads.push({ request, index: round.commit });
   }
 }
 
 function sizeOf(entries: readonly LogEntry[]): number {
-  return entries.reduce((sum, entry) => sum + entry.data.length, 0);
+  return entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
 }

@@ -1,6 +1,6 @@
 import { invariant } from '../../../proto/runtime/assert.ts';
 import { ConfigurationHistory } from './configuration-history.ts';
-import { type Configuration, EMPTY_CONFIGURATION, type LogEntry, type SnapshotMeta } from './entry.ts';
+import { type Configuration, EMPTY_CONFIGURATION, entryBytes, type LogEntry, type SnapshotMeta } from './entry.ts';
 
 /**
  * The log in memory: everything after the last compaction. Knows what has been handed out for persisting and what is
@@ -100,18 +100,19 @@ export class RaftLog {
     for (let at = from - this.#offset - 1; at < this.#entries.length; at++) {
       const entry = this.#entries[at];
       if (entry === undefined) break;
-      bytes += entry.data.length;
+      bytes += entryBytes(entry);
       if (taken.length > 0 && bytes > maxBytes) break;
       taken.push(entry);
     }
     return taken;
   }
 
-  /** Bytes of data in the entries after `after` up to `last`. */
+  /** Bytes of the entries after `after` up to `last`. */
   bytesBetween(after: number, last: number): number {
     let bytes = 0;
     for (let index = after + 1; index <= last; index++) {
-      bytes += this.#entries[index - this.#offset - 1]?.data.length ?? 0;
+      const entry = this.#entries[index - this.#offset - 1];
+      if (entry !== undefined) bytes += entryBytes(entry);
     }
     return bytes;
   }

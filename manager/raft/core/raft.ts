@@ -16,7 +16,14 @@ import {
   resetElectionTimer,
   tickElection,
 } from './election.ts';
-import type { Configuration, HardState, LogEntry, RaftId, SnapshotMeta } from './entry.ts';
+import {
+  type Configuration,
+  entryBytes,
+  type HardState,
+  type LogEntry,
+  type RaftId,
+  type SnapshotMeta,
+} from './entry.ts';
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.ts';
 import {
   acknowledgeOwn,
@@ -162,7 +169,7 @@ export class Raft {
     const { role, options } = this.#state;
     if (role.kind !== 'leader') return { ok: false, reason: 'not-leader' };
     if (role.transferee !== 0) return { ok: false, reason: 'transferring' };
-    const bytes = proposals.reduce((sum, data) => sum + data.length, 0);
+    const bytes = proposals.reduce((sum, data) => sum + entryBytes({ data }), 0);
     // One proposal always passes, however large, so that a limit set too low cannot stop everything.
     if (role.uncommittedBytes > 0 && role.uncommittedBytes + bytes > options.maxUncommittedBytes) {
       return { ok: false, reason: 'busy' };
@@ -338,7 +345,8 @@ export class Raft {
 
   /** A joint configuration is left as soon as it is committed (thesis 4.3), also by a leader that came into it. */
   #leaveJoint(role: LeaderRole): void {
-    if (isJoint(this.#state.log.configuration) && role.transferee === 0 && this.#mayChange()) this.#change(role, { changes: [] });
+    if (isJoint(this.#state.log.configuration) && role.transferee === 0 && this.#mayChange())
+      this.#change(role, { changes: [] });
   }
 
   /**

@@ -10,9 +10,9 @@ export interface RaftOptions extends FlowLimits {
   electionTicks: number;
   /** Below electionTicks. */
   heartbeatTicks: number;
-  /** Data bytes in one append, but at least one entry. */
+  /** Bytes in one append (see `entryBytes`), but at least one entry. */
   maxAppendBytes: number;
-  /** Data bytes proposed and not yet committed; beyond it proposals are refused. */
+  /** Bytes proposed and not yet committed; beyond it proposals are refused. */
   maxUncommittedBytes: number;
   random: Random;
 }

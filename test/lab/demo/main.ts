@@ -12,7 +12,8 @@ const report = new Report((text) => void process.stdout.write(text));
 
 let lab: Lab | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  // Not `once`: execa ends the process on a signal that nobody listens for any more.
+  process.on(signal, () => {
     void (lab?.destroy() ?? Promise.resolve()).finally(() => process.exit(130));
   });
 }

@@ -49,10 +49,10 @@ function chooseTuning(random: SeededRandom): MemberTuning {
     snapshotInterval: random.pick([8, 40, 200]) ?? 0,
     entriesForSlowFollowers: random.pick([0, 10]) ?? 0,
     heartbeatTicks: random.int(1, 3),
-    maxAppendBytes: random.pick([1, 1, 150, 2000]) ?? 0,
+    maxAppendBytes: random.pick([1, 1, 300, 5000]) ?? 0,
     maxInflightAppends: random.pick([1, 3, 20]) ?? 0,
-    maxInflightBytes: 2000,
-    maxUncommittedBytes: 4000,
+    maxInflightBytes: 5000,
+    maxUncommittedBytes: 8000,
   };
 }
 
@@ -203,16 +203,19 @@ export class Cluster {
         isDurable: (each, index, term) => this.#seats.get(each)?.disk.holds(index, term) ?? false,
         send: (message, state) => this.#send(message, state),
         diskHasWork: () => this.#work(seat),
-        leads: () => this.#newLeader(id),
+        milestone: (which) => this.#strike(id, which),
       },
     );
     this.#tick(seat, seat.life);
   }
 
-  #newLeader(id: RaftId): void {
-    if (this.#isCalm || !this.random.chance(this.#options.faults.strikes)) return;
-    this.queue.schedule(this.random.int(0, this.random.pick([5, 15, 40]) ?? 0), () => {
-      if (!this.#isCalm) strikeLeader(this, this.#options.faults, id);
+  #strike(id: RaftId, at: 'elected' | 'first-commit'): void {
+    const { faults } = this.#options;
+    const isEarly = at === 'elected';
+    if (this.#isCalm || !this.random.chance(isEarly ? faults.strikes : faults.strikesAtCommit)) return;
+    const delay = isEarly ? this.random.int(0, this.random.pick([5, 15, 40]) ?? 0) : this.random.int(0, 2);
+    this.queue.schedule(delay, () => {
+      if (!this.#isCalm) strikeLeader(this, faults, id);
     });
   }
 
@@ -252,7 +255,8 @@ export class Cluster {
     const copies = this.network.copies(message.from, message.to);
     for (const delay of copies) this.queue.schedule(delay, () => this.#deliver(message, state));
     if (state !== undefined) this.#reportSnapshot(message, copies);
-    else if (copies.length === 0 && this.random.chance(0.2)) this.#report(message.from, (m) => m.unreachable(message.to));
+    else if (copies.length === 0 && this.random.chance(0.2))
+      this.#report(message.from, (m) => m.unreachable(message.to));
   }
 
   #deliver(message: Message, state: ModelSnapshot | undefined): void {
@@ -290,7 +294,8 @@ export class Cluster {
     const before = leader?.status();
     this.#pass(STABLE_MS);
     const after = leader?.status();
-    if (before?.term !== after?.term || after?.role !== 'leader') throw new SafetyError('a leader without faults was lost');
+    if (before?.term !== after?.term || after?.role !== 'leader')
+      throw new SafetyError('a leader without faults was lost');
     this.#until(CALM_MS, () => this.#hasConverged() && this.#isLevel(), 'members stay behind');
   }
 

@@ -17,7 +17,14 @@ export interface Faults extends NetworkFaults {
   transfers: number;
   /** 0..1: share of the new leaders that something happens to at once. */
   strikes: number;
+  /** The same when they have just committed something, and nobody else knows. */
+  strikesAtCommit: number;
+  /** What happens; anything when absent. */
+  strikeWith?: readonly Strike[];
 }
+
+type Strike = 'crash' | 'partition' | 'freeze' | 'stall' | 'transfer';
+const STRIKES: readonly Strike[] = ['crash', 'crash', 'partition', 'partition', 'freeze', 'stall', 'transfer'];
 
 const MAX_VOTERS = 6;
 const MAX_IDS = 24;
@@ -27,7 +34,8 @@ export function injectFault(cluster: Cluster, faults: Faults, seconds: number): 
   const { random } = cluster;
   const happens = (perSecond: number): boolean => random.chance(perSecond * seconds);
   // Leaders are where it hurts.
-  const victim = (random.chance(0.5) ? random.pick(cluster.leaders())?.id : undefined) ?? random.pick(cluster.ids()) ?? 0;
+  const victim =
+    (random.chance(0.5) ? random.pick(cluster.leaders())?.id : undefined) ?? random.pick(cluster.ids()) ?? 0;
   if (happens(faults.partitions)) partition(cluster, victim);
   if (happens(faults.crashes)) cluster.crash(victim);
   if (happens(faults.crashes / 10)) for (const id of cluster.ids()) cluster.crash(id);
@@ -45,19 +53,19 @@ export function strikeLeader(cluster: Cluster, faults: Faults, id: RaftId): void
   const { random } = cluster;
   const leader = cluster.leaders().find((each) => each.id === id);
   if (leader !== undefined && faults.changes > 0 && random.chance(0.5)) changeMembership(cluster, leader);
-  switch (random.int(0, 6)) {
-    case 0:
-    case 1:
+  const strike = random.pick(faults.strikeWith ?? STRIKES);
+  switch (strike) {
+    case 'crash':
       return cluster.crash(id);
-    case 2:
-    case 3:
+    case 'partition':
       return partition(cluster, id);
-    case 4:
+    case 'freeze':
       return cluster.freeze(id, random.int(50, 500));
-    case 5:
+    case 'stall':
       return cluster.stallDisk(id, random.int(50, 500));
-    default:
+    case 'transfer':
       return leader?.transfer(random.pick(leader.status().configuration.voters) ?? 0);
+    case undefined:
   }
 }
 
@@ -75,7 +83,8 @@ function changeMembership(cluster: Cluster, leader: Member): void {
   const canAdd = Math.min(MAX_VOTERS - voters.length, MAX_IDS - cluster.ids().length);
   const added = Math.max(0, Math.min(random.int(0, most), canAdd));
   const removed = Math.min(random.int(0, most), most - (most === 1 ? added : 0), voters.length + added - 2);
-  for (const id of learners) if (random.chance(0.3)) changes.push({ kind: random.chance(0.8) ? 'add-voter' : 'remove', id });
+  for (const id of learners)
+    if (random.chance(0.3)) changes.push({ kind: random.chance(0.8) ? 'add-voter' : 'remove', id });
   for (let at = 0; at < added; at++) {
     changes.push({ kind: random.chance(0.7) ? 'add-voter' : 'add-learner', id: cluster.recruit() });
   }

@@ -62,7 +62,9 @@ export class Invariants {
     this.#committed.forEach(({ entry, knownInTerm }) => {
       if (knownInTerm >= term || entry.index < log.first) return;
       if (log.termAt(entry.index) !== entry.term) {
-        throw new SafetyError(`${id} leads in term ${term} without entry ${entry.index}/${entry.term}, committed before`);
+        throw new SafetyError(
+          `${id} leads in term ${term} without entry ${entry.index}/${entry.term}, committed before`,
+        );
       }
     });
   }
@@ -75,11 +77,14 @@ export class Invariants {
     if (known !== undefined) {
       const isSame = known.entry.term === entry.term && Buffer.compare(known.entry.data, entry.data) === 0;
       if (!isSame) {
-        throw new SafetyError(`${id} applies ${entry.index}/${entry.term}, others ${known.entry.index}/${known.entry.term}`);
+        throw new SafetyError(
+          `${id} applies ${entry.index}/${entry.term}, others ${known.entry.index}/${known.entry.term}`,
+        );
       }
       return known.chain;
     }
-    if (at !== this.#committed.length) throw new SafetyError(`${id} applies ${entry.index} before anybody committed what precedes it`);
+    if (at !== this.#committed.length)
+      throw new SafetyError(`${id} applies ${entry.index} before anybody committed what precedes it`);
     const chain = digest(this.#committed.at(-1)?.chain ?? 0, entry);
     this.#committed.push({ entry, knownInTerm: term, chain });
     return chain;
@@ -103,7 +108,9 @@ export class Invariants {
     const entryTerm = log.termAt(committed);
     if (entryTerm === undefined) return;
     const acknowledged = (each: RaftId): number => (isDurable(each, committed, entryTerm) ? committed : 0);
-    const isSafe = [before.configuration, configuration].some((each) => committedIndex(each, acknowledged) >= committed);
+    const isSafe = [before.configuration, configuration].some(
+      (each) => committedIndex(each, acknowledged) >= committed,
+    );
     if (!isSafe) throw new SafetyError(`${id} commits ${committed}/${entryTerm}, which no quorum has on disk`);
   }
 }

@@ -1,5 +1,10 @@
 import type { ConfigurationChange } from '../../../manager/raft/core/configuration.ts';
-import { type Configuration, EMPTY_CONFIGURATION, type LogEntry, type RaftId } from '../../../manager/raft/core/entry.ts';
+import {
+  type Configuration,
+  EMPTY_CONFIGURATION,
+  type LogEntry,
+  type RaftId,
+} from '../../../manager/raft/core/entry.ts';
 import type { Message } from '../../../manager/raft/core/message.ts';
 import type { Raft, RaftStatus, Ready } from '../../../manager/raft/core/raft.ts';
 import type { RaftOptions } from '../../../manager/raft/core/state.ts';
@@ -26,8 +31,8 @@ export interface MemberModules {
   disk: ModelDisk;
   isDurable: IsDurable;
   send(message: Message, state: ModelSnapshot | undefined): void;
-  /** This member has come to lead. */
-  leads(): void;
+  /** This member has come to lead, or has committed for the first time since: moments at which it hurts to fail. */
+  milestone(which: 'elected' | 'first-commit'): void;
   /** Called when the disk has something to do. */
   diskHasWork(): void;
 }
@@ -63,6 +68,7 @@ export class Member {
   /** What the core's log holds, as it was handed out. */
   #log: { first: number; entries: LogEntry[]; baseTerm: number };
   #leadingTerm = 0;
+  #leadingCommit = 0;
 
   constructor(options: MemberOptions, modules: MemberModules) {
     const { hardState, entries, snapshot } = modules.disk.content;
@@ -186,7 +192,8 @@ export class Member {
 
   #install(index: number): void {
     const snapshot = this.#incoming;
-    if (snapshot === undefined || snapshot.meta.index !== index) throw new SafetyError(`${this.id} has no snapshot ${index}`);
+    if (snapshot === undefined || snapshot.meta.index !== index)
+      throw new SafetyError(`${this.id} has no snapshot ${index}`);
     this.#modules.invariants.installs(this.id, index, snapshot.meta.term, snapshot.chain);
     this.#machine = new KeyValueMachine(snapshot.values);
     this.#chain = snapshot.chain;
@@ -264,7 +271,7 @@ export class Member {
   }
 
   #check(): void {
-    const { invariants, isDurable } = this.#modules;
+    const { invariants, isDurable, milestone } = this.#modules;
     const status = this.#raft.status();
     if (status.role !== 'leader') {
       this.#leadingTerm = 0;
@@ -273,10 +280,14 @@ export class Member {
     const log = this.#view();
     if (invariants.leads(this.id, status.term) || this.#leadingTerm !== status.term) {
       invariants.becomesLeader(this.id, status.term, log);
-      this.#modules.leads();
+      this.#leadingCommit = status.committed;
+      milestone('elected');
     }
     this.#leadingTerm = status.term;
     invariants.commits(status, log, isDurable);
+    if (status.committed <= this.#leadingCommit) return;
+    this.#leadingCommit = Number.POSITIVE_INFINITY;
+    milestone('first-commit');
   }
 
   #view(): LogView {

@@ -3,7 +3,7 @@ import { Raft } from '../../../manager/raft/core/raft.ts';
 import { Cluster } from './cluster.ts';
 import { SCENARIOS } from './scenarios.ts';
 
-const [name = 'everything', seed = '1', count = '1'] = process.argv.slice(2);
+const [name = 'everything-5', seed = '1', count = '1'] = process.argv.slice(2);
 const scenario = SCENARIOS[name];
 if (scenario === undefined) throw new Error(`scenarios: ${Object.keys(SCENARIOS).join(', ')}`);
 const begun = performance.now();

@@ -23,14 +23,22 @@ export class SandboxBinding {
 
   /** Brings the resolver to what the endpoints say. Resolves when names resolve, or are about to, in every sandbox. */
   async sync(): Promise<void> {
-    const wanted = sandboxesOf(this.#modules.endpoints(), this.#modules.assigned);
+    const wanted = this.#wanted();
     const gone = [...this.#bound].filter((key) => !wanted.has(key));
     for (const key of gone) this.#bound.delete(key);
-    for (const key of wanted.keys()) this.#bound.add(key);
     await Promise.all([
       ...gone.map((key) => this.#modules.sandboxes.remove(key)),
-      ...[...wanted.values()].map((sandbox) => this.#modules.sandboxes.put(sandbox)),
+      ...[...wanted.values()].map((sandbox) => this.#put(sandbox)),
     ]);
+  }
+
+  #wanted(): Map<string, Sandbox> {
+    return sandboxesOf(this.#modules.endpoints(), this.#modules.assigned);
+  }
+
+  #put(sandbox: Sandbox): Promise<void> {
+    this.#bound.add(sandbox.sandboxKey);
+    return this.#modules.sandboxes.put(sandbox);
   }
 
   /** The same backend, whose Join is answered only when the sandbox is known to the resolver. */
@@ -39,7 +47,9 @@ export class SandboxBinding {
       ...backend,
       'NetworkDriver.Join': async (request) => {
         const answer = await backend['NetworkDriver.Join'](request);
-        await this.sync();
+        // Only this one: others may be waiting for their container to start.
+        const sandbox = this.#wanted().get(request.SandboxKey);
+        if (sandbox !== undefined) await this.#put(sandbox);
         return answer;
       },
     };

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { fc, test as property } from '@fast-check/vitest';
-import { formatBytes, formatDuration, humanDuration, parseBytes, parseDuration } from '../../../../cli/format/units.ts';
+import {
+  formatBytes,
+  formatDuration,
+  formatTime,
+  humanDuration,
+  parseBytes,
+  parseDuration,
+} from '../../../../cli/format/units.ts';
 
 describe('durations', () => {
   test.each([
@@ -23,6 +30,13 @@ describe('durations', () => {
     { id: '2 weeks', ms: 14 * 24 * 3600_000, text: '2 weeks' },
   ])('$id ago', ({ ms, text }) => expect(humanDuration(ms)).toBe(text));
 });
+
+test.each([
+  { id: 'trailing zeros', time: '2026-11-20T17:27:26.400000000Z', text: '2026-11-20 17:27:26.4 +0000 UTC' },
+  { id: 'whole second', time: '2026-11-20T17:27:20.000Z', text: '2026-11-20 17:27:20 +0000 UTC' },
+  { id: 'no fraction', time: '2026-11-20T17:27:20Z', text: '2026-11-20 17:27:20 +0000 UTC' },
+  { id: 'nanoseconds', time: '2026-11-20T17:27:20.226546416Z', text: '2026-11-20 17:27:20.226546416 +0000 UTC' },
+])('time: $id', ({ time, text }) => expect(formatTime(time)).toBe(text));
 
 describe('sizes', () => {
   test.each([

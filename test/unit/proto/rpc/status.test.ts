@@ -41,6 +41,16 @@ describe('errors over gRPC', () => {
       code: 'aborted',
       message: 'gone',
     },
+    {
+      id: 'a connection that was refused',
+      thrown: Object.assign(new Error('x'), {
+        code: grpc.status.UNAVAILABLE,
+        details: 'No connection established. Last error: Error: connect ECONNREFUSED 192.0.2.1:2377. Resolution note: ',
+        metadata: new grpc.Metadata(),
+      }),
+      code: 'unavailable',
+      message: 'connect ECONNREFUSED 192.0.2.1:2377',
+    },
     { id: 'ours', thrown: new WaggleError('not-found', 'x'), code: 'not-found', message: 'x' },
   ])('$id', ({ thrown, code, message }) => {
     expect(fromServiceError(thrown)).toMatchObject({ code, message });

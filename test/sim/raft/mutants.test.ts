@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { Cluster } from './cluster.ts';
+import { mutatedCore } from './mutated-core.ts';
+import { MUTANTS } from './mutants.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+/** About four times what the hardest one to find has needed. */
+const MAX_SEEDS = 500;
+
+describe('the simulation notices each rule that is broken', () => {
+  for (const mutant of MUTANTS) {
+    it(mutant.id, { timeout: 120_000 }, async () => {
+      const core = await mutatedCore(mutant);
+      const options = SCENARIOS[mutant.scenario];
+      if (options === undefined) throw new Error(`no scenario ${mutant.scenario}`);
+      expect(
+        firstFailure((seed) => new Cluster(seed, options, { core }).run()),
+        mutant.rule,
+      ).toBeLessThan(MAX_SEEDS);
+    });
+  }
+});
+
+/** The first seed at which `run` throws, or MAX_SEEDS. */
+function firstFailure(run: (seed: number) => unknown): number {
+  for (let seed = 1; seed < MAX_SEEDS; seed++) {
+    try {
+      run(seed);
+    } catch {
+      return seed;
+    }
+  }
+  return MAX_SEEDS;
+}
