@@ -51,6 +51,15 @@ describe('createService', () => {
     expect(service['Spec']).not.toHaveProperty('RollbackConfig');
   });
 
+  test('a spec that is read and written back is the spec that is stored', async () => {
+    await create(serviceSpec('web'));
+    const template = () => fixture.store.view((tx) => tx.get('services', 'id1')?.Spec.TaskTemplate);
+    const before = template();
+    const shown = (await get('web'))['Spec'] as unknown as ServiceSpec;
+    await update('web', { ...shown, Mode: { Replicated: { Replicas: 3 } } });
+    expect(template()).toEqual(before);
+  });
+
   test('makes up a name that is free, and one more when all are taken', async () => {
     await create(serviceSpec(''));
     await create(serviceSpec(''));
