@@ -32,12 +32,13 @@ export function prettyService(service: ApiService, networks: readonly string[], 
     'ContainerSpec:',
     ...containerLines(container ?? {}),
     ...logDriver(Spec.TaskTemplate.LogDriver),
-    'Resources:',
+    ...(Resources === undefined ? [] : ['Resources:']),
     ...resources('Reservations', Resources?.Reservations),
     ...resources('Limits', Resources?.Limits),
     ...(networks.length === 0 ? [] : [`Networks: ${networks.join(' ')} `]),
     `Endpoint Mode:\t${Endpoint?.Spec?.Mode ?? Spec.EndpointSpec?.Mode ?? 'vip'}`,
     ...titled('Ports:', (Endpoint?.Ports ?? []).flatMap(portLines)),
+    ...healthLines(container?.Healthcheck),
     '',
   ];
 }
@@ -101,7 +102,7 @@ function mountLines(mount: NonNullable<ContainerSpec['Mounts']>[number]): string
 function logDriver(driver: Driver | undefined): string[] {
   if (driver?.Name === undefined || driver.Name === '') return [];
   const options = Object.entries(driver.Options ?? {}).map(([key, value]) => `  ${key}:       ${value}`);
-  return ['Log Driver:', ` Name:\t\t${driver.Name}`, ...(options.length === 0 ? [] : [' LogOpts:', ...options, ''])];
+  return ['Log Driver:', ` Name:\t\t${driver.Name}`, ...titled(' LogOpts:', options), ''];
 }
 
 function resources(title: string, set: ResourceSet | undefined): string[] {
@@ -131,6 +132,21 @@ function portLines(port: PortConfig): string[] {
     `  Protocol = ${port.Protocol ?? 'tcp'}`,
     `  TargetPort = ${port.TargetPort ?? 0}`,
     `  PublishMode = ${port.PublishMode ?? 'ingress'} `,
+  ];
+}
+
+function healthLines(check: ContainerSpec['Healthcheck']): string[] {
+  if (check === undefined || check === null) return [];
+  return [
+    ' Healthcheck:',
+    `  Interval = ${formatDuration(check.Interval ?? 0)}`,
+    `  Retries = ${check.Retries ?? 0}`,
+    `  StartPeriod =\t${formatDuration(check.StartPeriod ?? 0)}`,
+    `  Timeout =\t${formatDuration(check.Timeout ?? 0)}`,
+    ...titled(
+      '  Tests:',
+      (check.Test ?? []).map((each, at, all) => `\t Test = ${each}${at === all.length - 1 ? ' ' : ''}`),
+    ),
   ];
 }
 

@@ -25,7 +25,7 @@ export interface OverlayKernel {
   /** Carries out every operation in order, whatever fails. @returns the ones that failed; never throws for them. */
   apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]>;
   /**
-   * Makes a veth with one end, `port`, in the namespace, and the other, `waiting`, in the host. A pair whose other
+   * Makes a veth with one end, `port`, in the namespace, up and on its bridge, and the other, `waiting`, in the host. A pair whose other
    * end still waits is left as it is; one that was used is made anew.
    */
   createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void>;

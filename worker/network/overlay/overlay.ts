@@ -4,14 +4,18 @@ import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import { advance } from './advance.ts';
-import { namespaceName } from './link-names.ts';
+import { BRIDGE, namespaceName } from './link-names.ts';
 import type { OperationFailure, OverlayKernel } from './overlay-kernel.ts';
 import type { DesiredOverlay, ObservedOverlay, Operation } from './overlay-state.ts';
 import { planLinks, planRows } from './plan.ts';
 
 const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
-/** Rows between two looks at what is waiting. About 30 ms of work. */
-const CHUNK_OPERATIONS = 1000;
+/**
+ * Rows between two looks at what is waiting: few at first, so that containers that join meanwhile are served soon, then twice as
+ * many each time. A thousand are about 30 ms of work on a machine that has nothing else to do.
+ */
+const FIRST_CHUNK_OPERATIONS = 8;
+const MAX_CHUNK_OPERATIONS = 1000;
 const MAX_WAITING = 1000;
 
 /** Something that must be done in the kernel before its caller goes on. */
@@ -172,8 +176,12 @@ export class Overlay {
     if (failures.length > 0) return failures;
     const rows = planRows(this.#modules.desired(), observed);
     if (auditing && rows.length > 0) this.#reportDrift(rows);
-    for (let start = 0; start < rows.length && !this.#stopped; start += CHUNK_OPERATIONS) {
-      failures.push(...wordsOf(await this.#apply(observed, rows.slice(start, start + CHUNK_OPERATIONS))));
+    let chunk = FIRST_CHUNK_OPERATIONS;
+    for (let start = 0; start < rows.length && !this.#stopped; ) {
+      const end = start + chunk;
+      failures.push(...wordsOf(await this.#apply(observed, rows.slice(start, end))));
+      start = end;
+      chunk = this.#waits.length > 0 ? FIRST_CHUNK_OPERATIONS : Math.min(2 * chunk, MAX_CHUNK_OPERATIONS);
       if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed, false)));
     }
     return failures;
@@ -220,7 +228,7 @@ export class Overlay {
   ): Promise<OperationFailure[]> {
     try {
       await this.#modules.kernel.createVeth(this.namespace, veth.port, veth.waiting, mtu);
-      observed.ports.set(veth.port, { mtu, up: false, mac: '' });
+      observed.ports.set(veth.port, { mtu, up: true, mac: '', master: BRIDGE });
       return [];
     } catch (error) {
       return [{ operation: { kind: 'set-up', link: veth.port }, message: messageOf(error) }];

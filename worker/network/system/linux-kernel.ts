@@ -1,7 +1,7 @@
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
-import { VXLAN } from '../overlay/link-names.ts';
+import { BRIDGE, VXLAN } from '../overlay/link-names.ts';
 import type { HostLink, OperationFailure, OverlayKernel } from '../overlay/overlay-kernel.ts';
 import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/overlay-state.ts';
 import { Batch } from './batch.ts';
@@ -61,16 +61,19 @@ export class LinuxKernel implements OverlayKernel {
   }
 
   async createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void> {
-    const host = this.#batch('ip', undefined);
-    const line = `link add ${port} mtu ${mtu} netns ${namespace} type veth peer name ${waiting} mtu ${mtu}`;
-    const failure = (await host.run([line]))[0];
+    // Made, enslaved and up in one operation: each takes the lock that all links of the machine share, and while containers start
+    // that lock is what they wait for.
+    const inside = this.#batch('ip', namespace);
+    const peer = `peer name ${waiting} mtu ${mtu} netns ${process.pid}`;
+    const line = `link add ${port} mtu ${mtu} master ${BRIDGE} up type veth ${peer}`;
+    const failure = (await inside.run([line]))[0];
     if (failure === undefined) return;
     if (!EXISTS.test(failure.message)) throw new WaggleError('internal', failure.message);
     if ((await this.hostLinks()).some((link) => link.name === waiting)) {
       if ((await this.observe(namespace)).ports.has(port)) return;
       await this.deleteHostLink(waiting);
-    } else await this.#batch('ip', namespace).run([`link del dev ${port}`]);
-    const again = (await host.run([line]))[0];
+    } else await inside.run([`link del dev ${port}`]);
+    const again = (await inside.run([line]))[0];
     if (again !== undefined) throw new WaggleError('internal', again.message);
   }
 
