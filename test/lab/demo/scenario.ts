@@ -134,8 +134,8 @@ async function showOverlay({ lab, report }: Stage): Promise<void> {
 
 async function createService({ lab, report }: Stage): Promise<void> {
   const [first] = hosts(lab);
-  const create = ['service', 'create', '--name', 'web', '--replicas', '6', '--network', 'net1', TEST_IMAGE];
-  await waggle(report, first, [...create, 'httpd', '-f', '-p', '80', '-h', '/www']);
+  const create = ['service', 'create', '--name', 'web', '--replicas', '6', '--stop-grace-period', '1s'];
+  await waggle(report, first, [...create, '--network', 'net1', TEST_IMAGE, 'httpd', '-f', '-p', '80', '-h', '/www']);
 }
 
 async function showService({ lab, report }: Stage): Promise<void> {
@@ -151,7 +151,12 @@ async function showService({ lab, report }: Stage): Promise<void> {
 async function scaleService({ lab, report }: Stage): Promise<void> {
   const [first] = hosts(lab);
   await waggle(report, first, ['service', 'scale', 'web=3']);
-  expectText(await waggle(report, first, ['service', 'ls']), '3/3');
+  // Those that are to go count until their containers have ended.
+  await eventually('three of three to run', async () => {
+    const { stdout } = await first.waggle(['service', 'ls', '--format', '{{.Replicas}}']);
+    return stdout.trim() === '3/3';
+  });
+  await waggle(report, first, ['service', 'ls']);
 }
 
 async function removeService({ lab, report }: Stage): Promise<void> {
