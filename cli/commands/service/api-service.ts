@@ -24,12 +24,14 @@ export async function putService(
   service: ApiService,
   spec: ServiceSpec,
   query: Record<string, string> = {},
+  headers: Record<string, string> = {},
 ): Promise<void> {
-  const answer = await context.client.post<{ Warnings?: string[] | null }>(`/services/${service.ID}/update`, spec, {
-    version: service.Version.Index,
-    registryAuthFrom: 'spec',
-    ...query,
-  });
+  const answer = await context.client.post<{ Warnings?: string[] | null }>(
+    `/services/${service.ID}/update`,
+    spec,
+    { version: service.Version.Index, registryAuthFrom: 'spec', ...query },
+    headers,
+  );
   for (const warning of answer.Warnings ?? []) context.warn(warning);
 }
 

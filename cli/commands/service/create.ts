@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Json } from '../../../proto/objects/meta.ts';
 import type { ServiceSpec } from '../../../proto/objects/service.ts';
 import { collect, CommandError, requireArgs, type Verb } from '../../command.ts';
+import { authHeader } from '../../registry-auth.ts';
 import { waitForConvergence } from './convergence.ts';
 import { addCreateListFlags, applyListFlags } from './spec/list-flags.ts';
 import { type HostEnvironment, withHostValues } from './spec/host-environment.ts';
@@ -37,13 +38,19 @@ export const addCreate: Verb = (noun, act) => {
       const spec = createSpec(flags, args, process.env);
       await resolveReferences(context, spec);
       const unpinned = flags.resolveImage === false ? undefined : await pinImage(context, spec);
-      const answer = await context.client.post<{ ID: string; Warnings?: string[] | null }>('/services/create', spec);
+      const headers = flags['withRegistryAuth'] === true ? authHeader(args[0] ?? '', process.env) : {};
+      const answer = await context.client.post<Created>('/services/create', spec, {}, headers);
       for (const warning of [...(answer.Warnings ?? []), unpinned ?? []].flat()) context.warn(warning);
       context.print(answer.ID);
       if (flags.detach !== true) await waitForConvergence(context, answer.ID, flags.quiet === true);
     }),
   );
 };
+
+interface Created {
+  ID: string;
+  Warnings?: string[] | null;
+}
 
 /** The spec that a command line asks for; what it does not say stays absent. */
 export function createSpec(flags: Flags, [image = '', ...args]: readonly string[], host: HostEnvironment): ServiceSpec {

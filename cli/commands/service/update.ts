@@ -2,6 +2,7 @@ import type { Json } from '../../../proto/objects/meta.ts';
 import type { ServiceSpec } from '../../../proto/objects/service.ts';
 import { CommandError, requireArgs, type Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
+import { authHeader } from '../../registry-auth.ts';
 import { getService, putService } from './api-service.ts';
 import { waitForConvergence } from './convergence.ts';
 import { addUpdateListFlags, applyListFlags } from './spec/list-flags.ts';
@@ -47,7 +48,9 @@ export const addUpdate: Verb = (noun, act) => {
         await resolveReferences(context, spec);
         const pin = flags.image !== undefined && flags.resolveImage !== false;
         const unpinned = pin ? await pinImage(context, spec) : undefined;
-        await putService(context, service, spec);
+        const image = spec.TaskTemplate.ContainerSpec?.Image ?? '';
+        const headers = flags['withRegistryAuth'] === true ? authHeader(image, process.env) : {};
+        await putService(context, service, spec, {}, headers);
         if (unpinned !== undefined) context.warn(unpinned);
       }
       context.print(args[0] ?? '');
