@@ -130,7 +130,9 @@ describe('restart policies and failures', () => {
     await eventually('the last task to end', async () => (await look()).join() === states.join());
     const tasks = await tasksOf(manager, id);
     for (const { Status } of tasks) if (Status.State === 'failed') expect(Status.Err).toBe('task: non-zero exit (3)');
-    expect(tasks.at(-1)?.DesiredState).toBe('shutdown');
+    await eventually('nothing more to be wanted of it', async () => {
+      return (await tasksOf(manager, id)).at(-1)?.DesiredState === 'shutdown';
+    });
     await expect(
       eventually('another task', async () => (await look()).length > states.length, { timeoutMs: 2_000 }),
     ).rejects.toThrow('another task');

@@ -171,6 +171,7 @@ describe('a running container', () => {
     const report = await world.inside(name, ['python3', '-c', latencyScript(name)]);
     process.stdout.write(`resolver latency ${report}`);
     expect(report).toMatch(/own p50/);
+    expect(Number(/asked again (\d+)/.exec(report)?.[1])).toBeLessThanOrEqual(5);
   });
 });
 
@@ -252,9 +253,15 @@ function latencyScript(engineName: string): string {
 import socket,struct,time
 def ask(name):
   b=struct.pack('>HHHHHH',7,0x100,1,0,0,0)+b''.join(bytes([len(l)])+l.encode() for l in name.split('.'))+b'\\0'+struct.pack('>HH',1,1)
-  s=socket.socket(2,2); s.settimeout(3); t=time.time(); s.sendto(b,('127.0.0.11',53)); s.recv(999); return (time.time()-t)*1e3
+  # A source port that conntrack still knows from before the redirect changed goes astray once; any client asks again.
+  for again in range(3):
+    s=socket.socket(2,2); s.settimeout(1); t=time.time(); s.sendto(b,('127.0.0.11',53))
+    try: s.recv(999); return (time.time()-t)*1e3
+    except TimeoutError: lost.append(name)
+  raise SystemExit('no answer for '+name)
+lost=[]
 for kind,name in (('own','web'),('forwarded','${engineName}')):
   l=sorted(ask(name) for _ in range(500)); print(kind,'p50 %.2f p99 %.2f ms'%(l[250],l[495]),end='; ')
-print()
+print('asked again',len(lost))
 `;
 }
