@@ -14,7 +14,7 @@ const REQUIREMENTS: readonly Requirement[] = [
   { program: 'ip', package: 'iproute2', why: 'overlay networks are made of kernel links' },
   { program: 'busybox', package: 'busybox-static', why: 'the test image is one static busybox' },
   { program: 'nsenter', package: 'util-linux', why: 'hosts of the lab are namespaces' },
-  { program: 'python3', package: 'python3-minimal', why: 'tests open sockets of their own inside containers' },
+  { program: 'python3', package: 'python3', why: 'tests open sockets of their own inside containers' },
   { program: 'curl', package: 'curl', why: 'tests talk to the API as any HTTP client does' },
   { program: 'script', package: 'bsdutils', why: 'tests need a terminal for docker exec -it' },
   { program: 'iperf3', package: 'iperf3', why: 'throughput measurements' },
