@@ -1,5 +1,6 @@
 import { CHANNEL_OPTIONS, MAX_MESSAGE_BYTES, nodeCredentials, type TlsSource } from '../../proto/rpc/credentials.ts';
 import { raftService } from '../../proto/rpc/services.ts';
+import { fromServiceError } from '../../proto/rpc/status.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
@@ -28,15 +29,22 @@ export interface GrpcTransportModules {
   source: TlsSource;
   /** A member could not be reached just now. */
   unreachable: (id: RaftId) => void;
+  /** host:port at which the others reach this member; they are told, in case it has moved. */
+  address?: () => string;
   clock: Clock;
   log: Log;
 }
 
-/** RaftTransport over one mutually authenticated connection per peer; addresses follow what the members say. */
+/**
+ * RaftTransport over one mutually authenticated connection per peer. Two streams each: appends, which may be large, and all
+ * the rest, which must not wait behind them. A peer is where `setMembers` says, until it says itself that it has moved.
+ */
 export class GrpcTransport implements RaftTransport, Startable {
   readonly #modules: GrpcTransportModules;
   readonly #peers = new Map<RaftId, Peer>();
   #members: ReadonlyMap<RaftId, string> = new Map();
+  /** Members that said that they are somewhere else than `from`, where `setMembers` has them. */
+  readonly #moved = new Map<RaftId, { from: string | undefined; to: string }>();
   #unsubscribe: (() => void) | undefined;
 
   constructor(modules: GrpcTransportModules) {
@@ -57,9 +65,19 @@ export class GrpcTransport implements RaftTransport, Startable {
 
   setMembers(members: ReadonlyMap<RaftId, string>): void {
     this.#members = new Map(members);
+    for (const [id, { from }] of this.#moved) if (members.get(id) !== from) this.#moved.delete(id);
     for (const [id, peer] of this.#peers) {
-      if (members.get(id) !== peer.address) this.#close(id, peer);
+      if (this.#addressOf(id) !== peer.address) this.#close(id, peer);
     }
+  }
+
+  /** The member says that it is reached at `address`; that counts until `setMembers` says something new of it. */
+  located(id: RaftId, address: string): void {
+    if (this.#addressOf(id) === address || !this.#members.has(id)) return;
+    this.#modules.log.info({ peer: id, address }, 'a manager is reached at another address');
+    this.#moved.set(id, { from: this.#members.get(id), to: address });
+    const peer = this.#peers.get(id);
+    if (peer !== undefined) this.#close(id, peer);
   }
 
   send(messages: readonly Message[]): void {
@@ -74,8 +92,12 @@ export class GrpcTransport implements RaftTransport, Startable {
     const peer = this.#peer(message.to);
     if (peer === undefined) throw new WaggleError('unavailable', `member ${message.to} has no address`);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stream = peer.client.installSnapshot((error) => (error === null ? resolve() : reject(error)));
-    stream.on('error', reject);
+    // Whoever fails first is thrown below; the stream's own end must not be an unhandled rejection then.
+    promise.catch(() => undefined);
+    const stream = peer.client.installSnapshot((error) =>
+      error === null ? resolve() : reject(fromServiceError(error)),
+    );
+    stream.on('error', (error) => reject(fromServiceError(error)));
     const cancel = this.#modules.clock.after(SNAPSHOT_TIMEOUT_MS, () => stream.cancel());
     const write = async (part: Parameters<typeof stream.write>[0]): Promise<void> => {
       if (stream.write(part)) return;
@@ -93,8 +115,12 @@ export class GrpcTransport implements RaftTransport, Startable {
     }
   }
 
+  #addressOf(id: RaftId): string | undefined {
+    return (this.#moved.get(id)?.to ?? this.#members.get(id)) || undefined;
+  }
+
   #peer(id: RaftId): Peer | undefined {
-    const address = this.#members.get(id);
+    const address = this.#addressOf(id);
     const known = this.#peers.get(id);
     if (address === undefined || known !== undefined) return known;
     const client = new raftService.Client(address, nodeCredentials(this.#modules.source.tls()), OPTIONS);
@@ -103,11 +129,13 @@ export class GrpcTransport implements RaftTransport, Startable {
       this.#modules.unreachable(id);
     };
     const open = (onEnd: (error: Error | null) => void): ReturnType<Client['messages']> => client.messages(onEnd);
+    const own = this.#modules.address?.();
+    const options = { ...DEFAULT_PEER_SENDER_OPTIONS, ...(own === undefined ? {} : { address: own }) };
     const peer: Peer = {
       address,
       client,
-      appends: new PeerSender(DEFAULT_PEER_SENDER_OPTIONS, open, broken),
-      urgent: new PeerSender(DEFAULT_PEER_SENDER_OPTIONS, open, broken),
+      appends: new PeerSender(options, open, broken),
+      urgent: new PeerSender(options, open, broken),
     };
     this.#peers.set(id, peer);
     return peer;

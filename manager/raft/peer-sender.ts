@@ -1,6 +1,7 @@
 import type { ClientWritableStream } from '@grpc/grpc-js';
 import type { waggle } from '../../proto/gen/raft.js';
 import type { Message } from './core/message.ts';
+import { entryBytes } from './core/entry.ts';
 import { toWire } from './wire.ts';
 
 type Batch = waggle.raft.IMessageBatch;
@@ -11,6 +12,8 @@ export interface PeerSenderOptions {
   maxQueuedBytes: number;
   /** One message of the stream holds about this much. */
   maxBatchBytes: number;
+  /** host:port at which this member is reached: the first message of each stream tells the peer. */
+  address?: string;
 }
 
 export const DEFAULT_PEER_SENDER_OPTIONS: PeerSenderOptions = {
@@ -18,6 +21,8 @@ export const DEFAULT_PEER_SENDER_OPTIONS: PeerSenderOptions = {
   maxQueuedBytes: 32 * 1024 * 1024,
   maxBatchBytes: 1024 * 1024,
 };
+
+const ENVELOPE_BYTES = 64;
 
 /**
  * One stream of messages to one peer: a bounded queue in front of a gRPC client stream, emptied as fast as the peer takes it.
@@ -50,7 +55,8 @@ export class PeerSender {
   }
 
   send(message: Message): void {
-    const bytes = message.type === 'append' ? message.entries.reduce((sum, { data }) => sum + data.length, 64) : 64;
+    const entries = message.type === 'append' ? message.entries : [];
+    const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), ENVELOPE_BYTES);
     this.#queue.push({ message, bytes });
     this.#queuedBytes += bytes;
     while (this.#queue.length > this.#options.maxQueued || this.#queuedBytes > this.#options.maxQueuedBytes) {
@@ -71,8 +77,11 @@ export class PeerSender {
 
   #flush(): void {
     while (!this.#blocked && this.#queue.length > 0) {
+      const isFirst = this.#stream === undefined;
       const stream = (this.#stream ??= this.#begin());
-      if (!stream.write({ messages: this.#takeBatch().map(toWire) })) this.#blocked = true;
+      const batch: Batch = { messages: this.#takeBatch().map(toWire) };
+      if (isFirst && this.#options.address !== undefined) batch.address = this.#options.address;
+      if (!stream.write(batch)) this.#blocked = true;
     }
   }
 

@@ -15,6 +15,8 @@ export interface RaftHandlersModules {
   receiver: () => RaftReceiver | undefined;
   /** Node that this Raft ID belongs to, as far as known here. */
   nodeOf: (id: RaftId) => string | undefined;
+  /** A member says where it is reached (host:port); it may have moved. Only of members whose node is known. */
+  located?: (id: RaftId, address: string) => void;
 }
 
 /** Adds the Raft service to the authenticated server: managers of this swarm only, each under its own Raft ID. */
@@ -26,15 +28,21 @@ export function addRaftService(server: Server, gate: RpcGate, modules: RaftHandl
     if (owner !== undefined && owner !== nodeId) {
       throw new WaggleError('permission-denied', `raft member ${message.from} is not node ${nodeId}`);
     }
+    if (message.to !== receiver.id) {
+      throw new WaggleError('not-found', `raft member ${message.to} is not here any more, ${receiver.id} is`);
+    }
     return receiver;
+  };
+  const locate = (address: string, { from }: Message, nodeId: string): void => {
+    if (address !== '' && modules.nodeOf(from) === nodeId) modules.located?.(from, address);
   };
   raftService.add(server, {
     messages: gate.upload(MANAGERS, async (batches: AsyncIterable<waggle.raft.MessageBatch>, { nodeId }) => {
       for await (const batch of batches) {
-        for (const wire of batch.messages) {
-          const message = fromWire(wire);
-          admit(message, nodeId).receive(message);
-        }
+        const messages = batch.messages.map(fromWire);
+        const [first] = messages;
+        if (first !== undefined) locate(batch.address, first, nodeId);
+        for (const message of messages) admit(message, nodeId).receive(message);
       }
       return {};
     }),

@@ -13,6 +13,8 @@ export interface RaftTransport {
 
 /** What a transport delivers to. */
 export interface RaftReceiver {
+  /** Messages to another one are not for it. */
+  readonly id: RaftId;
   receive(message: Message): void;
   receiveSnapshot(message: Message & { type: 'snapshot' }, chunks: readonly Uint8Array[]): void;
   /** A member could not be reached just now. */

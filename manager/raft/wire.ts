@@ -1,6 +1,7 @@
 import { waggle } from '../../proto/gen/raft.js';
 import { assertNever } from '../../proto/runtime/assert.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
+import { decodeChange } from './core/configuration.ts';
 import type { Configuration, LogEntry } from './core/entry.ts';
 import type { Message } from './core/message.ts';
 
@@ -95,13 +96,23 @@ function entriesAfter(prevIndex: number, entries: readonly waggle.raft.IEntry[])
     if (index(entry.index) !== prevIndex + 1 + at) {
       throw new WaggleError('invalid-argument', 'raft entries are not contiguous');
     }
+    const data = entry.data ?? new Uint8Array();
+    if (entry.confChange === true) assertChange(data);
     return {
       term: index(entry.term),
       index: index(entry.index),
       type: entry.confChange === true ? 'conf-change' : 'normal',
-      data: entry.data ?? new Uint8Array(),
+      data,
     };
   });
+}
+
+function assertChange(data: Uint8Array): void {
+  try {
+    decodeChange(data);
+  } catch (error) {
+    throw new WaggleError('invalid-argument', 'a raft entry is no change of the membership', { cause: error });
+  }
 }
 
 function configuration({ configurationJson }: Wire): Configuration {

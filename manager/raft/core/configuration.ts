@@ -1,10 +1,12 @@
-import type { Configuration, RaftId } from './entry.ts';
+import { type Configuration, EMPTY_CONFIGURATION, type RaftId } from './entry.ts';
 import { isJoint } from './quorum.ts';
 
 export interface MemberChange {
   kind: 'add-voter' | 'add-learner' | 'remove';
   id: RaftId;
 }
+
+const KINDS: ReadonlySet<unknown> = new Set<MemberChange['kind']>(['add-voter', 'add-learner', 'remove']);
 
 /**
  * What a conf-change entry holds. One change of the voters is done in one step (Raft thesis 4.1), several go
@@ -14,6 +16,11 @@ export interface MemberChange {
 export interface ConfigurationChange {
   changes: readonly MemberChange[];
   context?: string;
+  /**
+   * The added voters are all there is from now on. Breaks what Raft promises to whoever is left out: only for the one member
+   * that goes on after a majority is lost for good, and never proposed.
+   */
+  startsAnew?: boolean;
 }
 
 /** The data of a conf-change entry: JSON in UTF-8. */
@@ -21,8 +28,13 @@ export function encodeChange(change: ConfigurationChange): Uint8Array {
   return Buffer.from(JSON.stringify(change));
 }
 
+/** @throws ConfigurationError for anything else. */
 export function decodeChange(data: Uint8Array): ConfigurationChange {
-  return JSON.parse(Buffer.from(data).toString()) as ConfigurationChange;
+  const change = parse(Buffer.from(data).toString());
+  if (!Array.isArray(change?.changes) || !change.changes.every(isMemberChange)) {
+    throw new ConfigurationError('not a change of the membership');
+  }
+  return change;
 }
 
 /** Why a change cannot be made. */
@@ -32,6 +44,7 @@ export class ConfigurationError extends Error {
 
 /** The configuration after the change. @throws ConfigurationError; the caller must not propose such a change. */
 export function changeConfiguration(now: Configuration, change: ConfigurationChange): Configuration {
+  if (change.startsAnew === true) return change.changes.reduce(applyOne, EMPTY_CONFIGURATION);
   if (change.changes.length === 0) return leaveJoint(now);
   if (isJoint(now)) throw new ConfigurationError('the configuration is joint already');
   const next = change.changes.reduce(applyOne, now);
@@ -45,6 +58,18 @@ export function changeConfiguration(now: Configuration, change: ConfigurationCha
     outgoing: now.voters,
     learnersNext: demoted,
   };
+}
+
+function parse(text: string): ConfigurationChange | undefined {
+  try {
+    return JSON.parse(text) as ConfigurationChange;
+  } catch {
+    return undefined;
+  }
+}
+
+function isMemberChange(change: unknown): change is MemberChange {
+  return typeof change === 'object' && change !== null && 'id' in change && 'kind' in change && KINDS.has(change.kind);
 }
 
 function leaveJoint(now: Configuration): Configuration {

@@ -129,6 +129,8 @@ export function handleAppendResponse(state: RaftState, role: LeaderRole, respons
   if (advanced === undefined) return;
   role.progress.set(response.from, advanced);
   advanceCommit(state, role);
+  // While it was paused it was told of no commits.
+  if (isPaused(active, state.options)) sendAppend(state, role, response.from, true);
   sendAppends(state, role, response.from);
   finishTransfer(state, role, response.from);
 }

@@ -183,6 +183,8 @@ export class Raft {
     const { role, log, term } = this.#state;
     if (role.kind !== 'leader') return { ok: false, reason: 'not-leader' };
     if (role.transferee !== 0) return { ok: false, reason: 'transferring' };
+    if (change.startsAnew === true)
+      return { ok: false, reason: 'invalid', detail: 'a cluster in use does not start anew' };
     if (!this.#mayChange()) return { ok: false, reason: 'change-pending' };
     try {
       changeConfiguration(log.configuration, change);

@@ -12,14 +12,16 @@ export interface StoredSnapshot {
 
 export interface StoredState {
   hardState: HardState;
-  /** Without a gap, the first one directly after the snapshot or earlier. */
+  /** Without a gap, the first one directly after the snapshot or earlier; they agree with it where they overlap. */
   entries: LogEntry[];
   snapshot: StoredSnapshot | undefined;
 }
 
 export interface LogWrite {
+  /** A leader's snapshot: the whole log and every older snapshot give way to it. Durable before the rest of the write. */
+  install?: { meta: SnapshotMeta; chunks: Iterable<Uint8Array> };
   hardState?: HardState;
-  /** Contiguous; whatever the log holds from the first one's index on is replaced. */
+  /** Contiguous; whatever the log holds from the first one's index on is replaced. In one with `hardState`. */
   entries?: readonly LogEntry[];
 }
 
@@ -28,15 +30,27 @@ export class CorruptLogError extends Error {
   override readonly name = 'CorruptLogError';
 }
 
+/** What is on disk is encrypted with a key that was not given, or that another key is given for. */
+export class LogKeyError extends Error {
+  override readonly name = 'LogKeyError';
+}
+
 export interface LogStore {
-  /** @throws CorruptLogError naming file and record. Torn writes at the tail were never acknowledged and are dropped. */
+  /**
+   * Torn writes at the tail were never acknowledged and are dropped; an install that a crash interrupted is finished.
+   * @throws CorruptLogError naming file and record; LogKeyError.
+   */
   open(): Promise<StoredState>;
   /**
    * Resolves when everything is on the disk. Writes keep their order; those made while one is under way share one fsync.
    * After a failure every further write fails: the member must stop.
    */
   save(write: LogWrite): Promise<void>;
-  /** Makes the snapshot durable, then forgets the entries up to `compactIndex` and all but `keepOld` older snapshots. */
+  /**
+   * Makes a snapshot of the own state durable beside the writes that go on, then forgets the entries up to
+   * `compactIndex` and all but `keepOld` older snapshots.
+   */
   saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array>, compactIndex: number, keepOld: number): Promise<void>;
+  /** What was begun is finished first. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,39 +1,58 @@
 import { closeSync, fsyncSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
+import { messageOf } from '../../../proto/runtime/errors.ts';
 import type { SnapshotMeta } from '../core/entry.ts';
+import type { DataCipher } from './data-cipher.ts';
 import { CorruptLogError, type StoredSnapshot } from './log-store.ts';
 
 const NAME = /^snapshot-(\d{16})-(\d{16})$/;
+const FORMAT = 2;
 const HEADER_BYTES = 8;
+/** So that the last fsync of a large snapshot does not hold up the log, which is written by the same thread. */
+const SYNC_EVERY_BYTES = 4 * 1024 * 1024;
+
+interface FileHead {
+  format: number;
+  /** ID and fingerprint of the key that the records after it are sealed with. */
+  key: string;
+  fingerprint: string;
+}
 
 /**
- * One snapshot, one file: records of [length u32][crc32 u32][bytes], the first one the metadata in JSON, the last one empty.
- * Written beside its place, synced, then renamed, so a file under its own name is whole.
+ * One snapshot, one file: records of [length u32][crc32 u32][bytes], the first one a FileHead, the second one the metadata
+ * in JSON, the last one empty; all but the head are sealed. Written beside its place, synced, then renamed, so a file
+ * under its own name is whole.
  */
 export class SnapshotWriter {
   readonly #folder: string;
   readonly #name: string;
   readonly #file: number;
+  readonly #cipher: DataCipher;
+  #records = 0;
+  #unsynced = 0;
 
-  constructor(folder: string, meta: SnapshotMeta) {
+  constructor(folder: string, meta: SnapshotMeta, cipher: DataCipher) {
     this.#folder = folder;
+    this.#cipher = cipher;
     this.#name = `snapshot-${String(meta.term).padStart(16, '0')}-${String(meta.index).padStart(16, '0')}`;
     this.#file = openSync(path.join(folder, `${this.#name}.partial`), 'w', 0o600);
+    const head: FileHead = { format: FORMAT, key: cipher.keyId, fingerprint: cipher.fingerprint };
+    this.#record(Buffer.from(JSON.stringify(head)));
     this.write(Buffer.from(JSON.stringify(meta)));
   }
 
   write(chunk: Uint8Array): void {
-    const header = Buffer.alloc(HEADER_BYTES);
-    header.writeUInt32LE(chunk.length, 0);
-    header.writeUInt32LE(crc32(chunk), 4);
-    writeWhole(this.#file, header);
-    writeWhole(this.#file, chunk);
+    // An empty record ends the file.
+    if (chunk.length === 0) return;
+    this.#record(this.#cipher.seal(chunk, purposeOf(this.#name, ++this.#records)));
   }
 
   /** Makes it durable under its name. */
   finish(): void {
-    this.write(new Uint8Array());
+    // How many there are is sealed too, so that none can be left out at the end.
+    this.write(Buffer.from(String(this.#records)));
+    this.#record(new Uint8Array());
     fsyncSync(this.#file);
     closeSync(this.#file);
     renameSync(path.join(this.#folder, `${this.#name}.partial`), path.join(this.#folder, this.#name));
@@ -41,16 +60,34 @@ export class SnapshotWriter {
     fsyncSync(folder);
     closeSync(folder);
   }
+
+  #record(bytes: Uint8Array): void {
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeUInt32LE(bytes.length, 0);
+    header.writeUInt32LE(crc32(bytes), 4);
+    writeWhole(this.#file, header);
+    writeWhole(this.#file, bytes);
+    this.#unsynced += bytes.length;
+    if (this.#unsynced < SYNC_EVERY_BYTES) return;
+    fsyncSync(this.#file);
+    this.#unsynced = 0;
+  }
 }
 
-/** The newest snapshot of the folder, or undefined. @throws CorruptLogError */
-export function readNewestSnapshot(folder: string): StoredSnapshot | undefined {
-  const newest = snapshotNames(folder).at(-1);
-  if (newest === undefined) return undefined;
-  const records = readRecords(path.join(folder, newest));
-  const [meta, ...chunks] = records;
-  if (meta === undefined) throw new CorruptLogError(`${newest}: no metadata`);
-  return { meta: JSON.parse(Buffer.from(meta).toString()) as SnapshotMeta, chunks };
+/** The newest snapshot of the folder, or undefined. @throws CorruptLogError, LogKeyError */
+export function readNewestSnapshot(folder: string, cipher: DataCipher): StoredSnapshot | undefined {
+  const name = snapshotNames(folder).at(-1);
+  if (name === undefined) return undefined;
+  const [head, ...records] = readRecords(path.join(folder, name));
+  const { format, key, fingerprint } = parse<FileHead>(head, name);
+  if (format !== FORMAT) throw new CorruptLogError(`${name}: format ${format} is not known`);
+  cipher.check(key, fingerprint);
+  const [meta, ...chunks] = records.map((record, at) => cipher.open(record, key, purposeOf(name, at + 1)));
+  const count = chunks.pop();
+  if (meta === undefined || Number(Buffer.from(count ?? []).toString()) !== chunks.length + 1) {
+    throw new CorruptLogError(`${name}: records are missing`);
+  }
+  return { meta: parse<SnapshotMeta>(meta, name), chunks };
 }
 
 /** Removes what was never finished, and all finished ones but the newest and `keepOld` more. */
@@ -65,6 +102,18 @@ function snapshotNames(folder: string): string[] {
   return readdirSync(folder)
     .filter((name) => NAME.test(name))
     .toSorted();
+}
+
+function purposeOf(name: string, record: number): string {
+  return `record ${record} of ${name}`;
+}
+
+function parse<T>(bytes: Uint8Array | undefined, name: string): T {
+  try {
+    return JSON.parse(Buffer.from(bytes ?? []).toString()) as T;
+  } catch (error) {
+    throw new CorruptLogError(`${name}: its head is damaged: ${messageOf(error)}`);
+  }
 }
 
 function readRecords(file: string): Uint8Array[] {

@@ -1,66 +1,82 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import type { HardState, LogEntry } from '../core/entry.ts';
-import { CorruptLogError, type LogWrite, type StoredState } from './log-store.ts';
-import { entryChecksum, textChecksum } from './record-checksum.ts';
+import { DataCipher, type DataKeys } from './data-cipher.ts';
+import { CorruptLogError, type LogWrite, type StoredSnapshot, type StoredState } from './log-store.ts';
+import { recordChecksum, type StoredRecord, textChecksum } from './record-checksum.ts';
 import { readNewestSnapshot, removeOldSnapshots } from './snapshot-file.ts';
+import { checkWriteAheadLog } from './write-ahead-check.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 const OWNER_ONLY = 0o600;
 const NO_STATE: HardState = { term: 0, vote: 0, commit: 0 };
 
-/** The log as SQLite tables (WAL, synchronous FULL: a commit is an fsync). Synchronous; runs in a worker thread. */
+type Row = Record<string, SQLOutputValue>;
+
+/**
+ * The log as SQLite tables (WAL, synchronous FULL: a commit is an fsync), its entries encrypted. Synchronous; runs in a
+ * worker thread. Indexes, terms and hard state are no secret and stay readable.
+ */
 export class SqliteDatabase {
   readonly #folder: string;
+  readonly #file: string;
   readonly #database: DatabaseSync;
   readonly #insert: StatementSync;
   readonly #truncate: StatementSync;
   readonly #compact: StatementSync;
   readonly #put: StatementSync;
+  #cipher: DataCipher;
 
-  /** @throws CorruptLogError, or the system's error when the folder cannot be written. */
-  constructor(folder: string) {
+  /** @throws CorruptLogError, LogKeyError, or the system's error when the folder cannot be written. */
+  constructor(folder: string, keys: DataKeys | undefined) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
-    const file = path.join(folder, 'log.db');
-    makePrivate(file);
-    this.#database = new DatabaseSync(file);
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
-      CREATE TABLE IF NOT EXISTS entries (at INTEGER PRIMARY KEY, term INTEGER, type INTEGER, data BLOB, crc INTEGER);
-      CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT, crc INTEGER);
-      PRAGMA user_version = ${FORMAT};`);
-    this.#insert = this.#database.prepare('INSERT INTO entries VALUES (?, ?, ?, ?, ?)');
+    this.#file = path.join(folder, 'log.db');
+    this.#cipher = new DataCipher(keys);
+    checkWriteAheadLog(`${this.#file}-wal`);
+    makePrivate(this.#file);
+    this.#database = open(this.#file);
+    this.#insert = this.#database.prepare('INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)');
     this.#truncate = this.#database.prepare('DELETE FROM entries WHERE at >= ?');
     this.#compact = this.#database.prepare('DELETE FROM entries WHERE at <= ?');
     this.#put = this.#database.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?)');
   }
 
+  get cipher(): DataCipher {
+    return this.#cipher;
+  }
+
   load(): StoredState {
     removeOldSnapshots(this.#folder, Number.MAX_SAFE_INTEGER);
-    const snapshot = readNewestSnapshot(this.#folder);
+    this.#checkKeys();
+    const snapshot = readNewestSnapshot(this.#folder, this.#cipher);
     const hardState = this.#readHardState();
-    const entries = this.#readEntries();
-    const first = entries[0];
+    const entries = this.#finishInstall(this.#readEntries(), snapshot);
+    const [first] = entries;
     const base = snapshot?.meta.index ?? 0;
     if (first !== undefined && first.index > base + 1) {
-      throw new CorruptLogError(`${this.#folder}: entries ${base + 1} to ${first.index - 1} are missing`);
+      throw new CorruptLogError(`${this.#file}: entries ${base + 1} to ${first.index - 1} are missing`);
     }
     if (hardState.commit > Math.max(base, entries.at(-1)?.index ?? 0)) {
-      throw new CorruptLogError(`${this.#folder}: entry ${hardState.commit} was committed and is missing`);
+      throw new CorruptLogError(`${this.#file}: entry ${hardState.commit} was committed and is missing`);
     }
+    this.#rememberKey();
     return { hardState, entries, snapshot };
   }
 
-  /** All writes in one transaction. */
-  save(writes: readonly LogWrite[]): void {
+  /** All writes in one transaction; `install` is not done here. */
+  save(writes: readonly Omit<LogWrite, 'install'>[]): void {
+    this.#inTransaction(() => this.#write(writes));
+  }
+
+  /** After a leader's snapshot is durable: it takes the place of the whole log, and what was written with it follows. */
+  replaceLog(write: Omit<LogWrite, 'install'>): void {
     this.#inTransaction(() => {
-      for (const write of writes) {
-        if (write.entries !== undefined) this.#append(write.entries);
-        if (write.hardState !== undefined) this.#putFact('hardState', JSON.stringify(write.hardState));
-      }
+      this.#truncate.run(0);
+      this.#write([write]);
     });
+    removeOldSnapshots(this.#folder, 0);
   }
 
   compact(index: number, keepOld: number): void {
@@ -68,43 +84,93 @@ export class SqliteDatabase {
     removeOldSnapshots(this.#folder, keepOld);
   }
 
+  /** From now on writes use `keys.current`. */
+  rotate(keys: DataKeys): void {
+    this.#cipher = new DataCipher(keys);
+    this.#rememberKey();
+  }
+
+  /** IDs of the keys without which the log's entries cannot be read. */
+  keysInUse(): string[] {
+    const rows = this.#database.prepare("SELECT DISTINCT key FROM entries WHERE key <> ''").all();
+    return rows.map((row) => String(row['key']));
+  }
+
   close(): void {
     this.#database.close();
   }
 
+  #write(writes: readonly Omit<LogWrite, 'install'>[]): void {
+    for (const { entries, hardState } of writes) {
+      if (entries !== undefined) this.#append(entries);
+      if (hardState !== undefined) this.#putFact('hardState', JSON.stringify(hardState));
+    }
+  }
+
   #append(entries: readonly LogEntry[]): void {
-    const first = entries[0];
+    const [first] = entries;
     if (first === undefined) return;
     this.#truncate.run(first.index);
-    for (const entry of entries) {
-      this.#insert.run(entry.index, entry.term, entry.type === 'normal' ? 0 : 1, entry.data, entryChecksum(entry));
+    for (const { index, term, type, data } of entries) {
+      const sealed = this.#cipher.seal(data, purposeOf(index, term, type));
+      const record: StoredRecord = { index, term, type, key: this.#cipher.keyId, data: sealed };
+      this.#insert.run(index, term, type === 'normal' ? 0 : 1, record.key, sealed, recordChecksum(record));
     }
+  }
+
+  /** A crash came between a leader's snapshot and the log's giving way to it: entries that it does not continue. */
+  #finishInstall(entries: LogEntry[], snapshot: StoredSnapshot | undefined): LogEntry[] {
+    const [first] = entries;
+    if (snapshot === undefined || first === undefined || first.index > snapshot.meta.index) return entries;
+    const { index, term } = snapshot.meta;
+    if (entries[index - first.index]?.term === term) return entries;
+    this.#inTransaction(() => this.#truncate.run(0));
+    return [];
   }
 
   #readEntries(): LogEntry[] {
     const entries: LogEntry[] = [];
     for (const row of this.#database.prepare('SELECT * FROM entries ORDER BY at').iterate()) {
-      const entry: LogEntry = {
-        index: Number(row['at']),
-        term: Number(row['term']),
-        type: row['type'] === 0 ? 'normal' : 'conf-change',
-        data: row['data'] as Uint8Array,
-      };
+      const record = toRecord(row);
+      const { index, term, type } = record;
       const before = entries.at(-1);
-      if (entryChecksum(entry) !== row['crc'] || (before !== undefined && before.index + 1 !== entry.index)) {
-        throw new CorruptLogError(`${this.#folder}/log.db: entry ${entry.index} is damaged or out of order`);
+      if (recordChecksum(record) !== row['crc'] || (before !== undefined && before.index + 1 !== index)) {
+        throw new CorruptLogError(`${this.#file}: entry ${index} is damaged or out of order`);
       }
-      entries.push(entry);
+      entries.push({
+        index,
+        term,
+        type,
+        data: this.#cipher.open(record.data, record.key, purposeOf(index, term, type)),
+      });
     }
     return entries;
   }
 
   #readHardState(): HardState {
-    const row = this.#database.prepare("SELECT value, crc FROM facts WHERE name = 'hardState'").get();
-    if (row === undefined) return NO_STATE;
+    const value = this.#fact('hardState');
+    return value === undefined ? NO_STATE : (JSON.parse(value) as HardState);
+  }
+
+  /** So that a wrong key is called that, and not damage. */
+  #checkKeys(): void {
+    for (const { name } of this.#database.prepare("SELECT name FROM facts WHERE name LIKE 'key:%'").all()) {
+      this.#cipher.check(String(name).slice('key:'.length), this.#fact(String(name)) ?? '');
+    }
+  }
+
+  #rememberKey(): void {
+    const { keyId, fingerprint } = this.#cipher;
+    const name = `key:${keyId}`;
+    if (keyId !== '' && this.#fact(name) !== fingerprint) this.#inTransaction(() => this.#putFact(name, fingerprint));
+  }
+
+  #fact(name: string): string | undefined {
+    const row = this.#database.prepare('SELECT value, crc FROM facts WHERE name = ?').get(name);
+    if (row === undefined) return undefined;
     const value = String(row['value']);
-    if (textChecksum(value) !== row['crc']) throw new CorruptLogError(`${this.#folder}/log.db: hard state is damaged`);
-    return JSON.parse(value) as HardState;
+    if (textChecksum(value) !== row['crc']) throw new CorruptLogError(`${this.#file}: ${name} is damaged`);
+    return value;
   }
 
   #putFact(name: string, value: string): void {
@@ -127,4 +193,42 @@ export class SqliteDatabase {
 function makePrivate(file: string): void {
   closeSync(openSync(file, 'a', OWNER_ONLY));
   for (const each of [file, `${file}-wal`]) if (existsSync(each)) chmodSync(each, OWNER_ONLY);
+}
+
+function open(file: string): DatabaseSync {
+  const database = new DatabaseSync(file);
+  try {
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;');
+    const format = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
+    if (format !== 0 && format !== FORMAT) throw new CorruptLogError(`${file}: format ${format} is not known`);
+    database.exec(`
+      CREATE TABLE IF NOT EXISTS entries
+        (at INTEGER PRIMARY KEY, term INTEGER, type INTEGER, key TEXT, data BLOB, crc INTEGER);
+      CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT, crc INTEGER);
+      PRAGMA user_version = ${FORMAT};`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw isMalformed(error) ? new CorruptLogError(`${file}: ${error.message}`, { cause: error }) : error;
+  }
+}
+
+/** SQLITE_CORRUPT or SQLITE_NOTADB. */
+function isMalformed(error: unknown): error is Error {
+  if (!(error instanceof Error) || !('errcode' in error)) return false;
+  return error.errcode === 11 || error.errcode === 26;
+}
+
+function purposeOf(index: number, term: number, type: string): string {
+  return `entry ${index} of term ${term} (${type})`;
+}
+
+function toRecord(row: Row): StoredRecord {
+  return {
+    index: Number(row['at']),
+    term: Number(row['term']),
+    type: row['type'] === 0 ? 'normal' : 'conf-change',
+    key: String(row['key']),
+    data: row['data'] as Uint8Array,
+  };
 }

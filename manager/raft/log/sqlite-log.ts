@@ -1,113 +1,149 @@
-import { Worker } from 'node:worker_threads';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
-import type { SnapshotMeta } from '../core/entry.ts';
-import { CorruptLogError, type LogStore, type LogWrite, type StoredState } from './log-store.ts';
-import type { WorkerReply, WorkerRequest } from './sqlite-worker.ts';
+import type { LogEntry, SnapshotMeta } from '../core/entry.ts';
+import type { DataKeys } from './data-cipher.ts';
+import { type DiskThread, WorkerDiskThread } from './disk-thread.ts';
+import type { LogStore, LogWrite, StoredState } from './log-store.ts';
+import type { DiskRequest } from './sqlite-host.ts';
 
-interface Waiter {
-  resolve: (value: unknown) => void;
-  reject: (error: Error) => void;
-}
+type StartThread = (folder: string, keys: DataKeys | undefined) => DiskThread;
 
-/** LogStore on node:sqlite in a thread of its own, so that an fsync never blocks the event loop. */
+/** LogStore on node:sqlite in a thread of its own: here writes are put in order, and those that wait share an fsync. */
 export class SqliteLog implements LogStore {
   readonly #folder: string;
-  readonly #waiters: Waiter[] = [];
-  #worker: Worker | undefined;
+  readonly #keys: DataKeys | undefined;
+  readonly #startThread: StartThread;
+  #thread: DiskThread | undefined;
   #failure: Error | undefined;
+  /** Writes that wait for the one under way. */
   #pending: { writes: LogWrite[]; done: Promise<void> } | undefined;
   #writing: Promise<void> = Promise.resolve();
   #snapshots: Promise<void> = Promise.resolve();
 
-  /** @param folder made when it is not there, mode 0700. */
-  constructor(folder: string) {
+  /**
+   * @param folder made when it is not there, mode 0700.
+   * @param keys absent: what is written is not encrypted.
+   */
+  constructor(
+    folder: string,
+    keys?: DataKeys,
+    startThread: StartThread = (...where) => new WorkerDiskThread(...where),
+  ) {
     this.#folder = folder;
+    this.#keys = keys;
+    this.#startThread = startThread;
   }
 
   async open(): Promise<StoredState> {
-    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), { workerData: { folder: this.#folder } });
-    worker.on('message', (reply: WorkerReply) => this.#settle(reply));
-    worker.on('error', (error) => this.#failAll(error instanceof Error ? error : new Error(String(error))));
-    worker.unref();
-    this.#worker = worker;
-    return (await this.#ask({ kind: 'open' })) as StoredState;
+    this.#thread = this.#startThread(this.#folder, this.#keys);
+    try {
+      return (await this.#ask({ kind: 'open' })) as StoredState;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   save(write: LogWrite): Promise<void> {
+    const { install, ...rest } = write;
+    if (install !== undefined) {
+      this.#pending = undefined;
+      return this.#inOrder(() => this.#exclusive(() => this.#install(install, rest)));
+    }
     if (this.#pending !== undefined) {
-      this.#pending.writes.push(write);
+      this.#pending.writes.push(rest);
       return this.#pending.done;
     }
-    const writes = [write];
-    const done = this.#writing.then(async () => {
-      this.#pending = undefined;
-      await this.#write({ kind: 'save', writes });
-    });
-    this.#pending = { writes, done };
-    this.#writing = done.catch(() => undefined);
-    return done;
+    const writes = [rest];
+    const pending = {
+      writes,
+      done: this.#inOrder(async () => {
+        if (this.#pending === pending) this.#pending = undefined;
+        await this.#write({ kind: 'save', writes: writes.map(packed) });
+      }),
+    };
+    this.#pending = pending;
+    return pending.done;
   }
 
   saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array>, compactIndex: number, keepOld: number): Promise<void> {
-    const done = this.#snapshots.then(() => this.#writeSnapshot(meta, chunks, compactIndex, keepOld));
-    this.#snapshots = done.catch(() => undefined);
-    return done;
+    return this.#exclusive(async () => {
+      await this.#writeChunks(meta, chunks);
+      await this.#write({ kind: 'snapshot-end', compactIndex, keepOld });
+    });
   }
 
-  async #writeSnapshot(
-    meta: SnapshotMeta,
-    chunks: Iterable<Uint8Array>,
-    compactIndex: number,
-    keepOld: number,
-  ): Promise<void> {
-    await this.#write({ kind: 'snapshot-begin', meta });
-    for (const chunk of chunks) await this.#write({ kind: 'snapshot-chunk', chunk });
-    await this.#write({ kind: 'snapshot-end', compactIndex, keepOld });
+  /**
+   * From now on everything is written with `keys.current`; the older ones stay needed until the next snapshot, and for the
+   * entries that are kept behind it (see `keysInUse`).
+   */
+  rotate(keys: DataKeys): Promise<void> {
+    this.#pending = undefined;
+    return this.#inOrder(() => this.#exclusive(() => this.#write({ kind: 'rotate', keys })));
+  }
+
+  /** IDs of the keys that entries in the log are encrypted with. Once a snapshot was taken, no others are needed. */
+  async keysInUse(): Promise<readonly string[]> {
+    return (await this.#ask({ kind: 'keys-in-use' })) as string[];
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#writing, this.#snapshots]);
-    const worker = this.#worker;
-    if (worker === undefined) return;
-    this.#worker = undefined;
-    // Until now the thread did not keep the process alive; what it has left to write must.
-    worker.ref();
-    const closed = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    if (this.#failure === undefined) await this.#ask({ kind: 'close' }, worker);
-    else await worker.terminate();
-    await closed;
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.end();
+  }
+
+  async #install({ meta, chunks }: NonNullable<LogWrite['install']>, write: LogWrite): Promise<void> {
+    await this.#writeChunks(meta, chunks);
+    await this.#write({ kind: 'snapshot-install', write: packed(write) });
+  }
+
+  async #writeChunks(meta: SnapshotMeta, chunks: Iterable<Uint8Array>): Promise<void> {
+    await this.#write({ kind: 'snapshot-begin', meta });
+    for (const chunk of chunks) await this.#write({ kind: 'snapshot-chunk', chunk });
+  }
+
+  /** One after the other. */
+  #inOrder(work: () => Promise<void>): Promise<void> {
+    const done = this.#writing.then(work);
+    this.#writing = done.catch(() => undefined);
+    return done;
+  }
+
+  /** One snapshot is written at a time; the log's own writes may go on beside it. */
+  #exclusive(work: () => Promise<void>): Promise<void> {
+    const done = this.#snapshots.then(work);
+    this.#snapshots = done.catch(() => undefined);
+    return done;
   }
 
   /** A failed write may be half on the disk: nothing is acknowledged after it. */
-  async #write(request: WorkerRequest): Promise<void> {
+  async #write(request: DiskRequest): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     try {
       await this.#ask(request);
     } catch (error) {
-      this.#failure = new WaggleError('internal', `the Raft log in ${this.#folder} cannot be written`, {
+      this.#failure ??= new WaggleError('internal', `the Raft log in ${this.#folder} cannot be written`, {
         cause: error,
       });
       throw this.#failure;
     }
   }
 
-  #ask(request: WorkerRequest, worker = this.#worker): Promise<unknown> {
-    if (worker === undefined) return Promise.reject(new WaggleError('failed-precondition', 'the Raft log is closed'));
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
-      worker.postMessage(request);
-    });
+  #ask(request: DiskRequest): Promise<unknown> {
+    return (
+      this.#thread?.ask(request) ?? Promise.reject(new WaggleError('failed-precondition', 'the Raft log is not open'))
+    );
   }
+}
 
-  #settle(reply: WorkerReply): void {
-    const waiter = this.#waiters.shift();
-    if (reply.ok) waiter?.resolve(reply.value);
-    else
-      waiter?.reject(reply.name === 'CorruptLogError' ? new CorruptLogError(reply.message) : new Error(reply.message));
-  }
-
-  #failAll(error: Error): void {
-    this.#failure ??= error;
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
-  }
+/** Copied by itself: to clone a view for the worker would clone the whole buffer that it looks into. */
+function packed(write: LogWrite): Omit<LogWrite, 'install'> {
+  const { hardState, entries } = write;
+  const copy = (entry: LogEntry): LogEntry =>
+    entry.data.byteLength === entry.data.buffer.byteLength ? entry : { ...entry, data: new Uint8Array(entry.data) };
+  return {
+    ...(hardState === undefined ? {} : { hardState }),
+    ...(entries === undefined ? {} : { entries: entries.map(copy) }),
+  };
 }

@@ -8,7 +8,7 @@ interface Modules {
   queue: EventQueue;
   random: SeededRandom;
   /** Members that run. */
-  members(): readonly Member[];
+  members: () => readonly Member[];
 }
 
 const THINK_MS = { min: 1, max: 30 };

@@ -10,7 +10,7 @@ import type { Raft, RaftStatus, Ready } from '../../../manager/raft/core/raft.ts
 import type { RaftOptions } from '../../../manager/raft/core/state.ts';
 import { type Invariants, type IsDurable, type LogView, SafetyError } from './invariants.ts';
 import { decodeCommand, encodeCommand, KeyValueMachine, type Command, type Result } from './key-value.ts';
-import { ModelDisk, type ModelSnapshot } from './model-disk.ts';
+import type { ModelDisk, ModelSnapshot } from './model-disk.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 /** What differs from run to run. */
@@ -32,7 +32,7 @@ export interface MemberModules {
   isDurable: IsDurable;
   send(message: Message, state: ModelSnapshot | undefined): void;
   /** This member has come to lead, or has committed for the first time since: moments at which it hurts to fail. */
-  milestone(which: 'elected' | 'first-commit'): void;
+  milestone: (which: 'elected' | 'first-commit') => void;
   /** Called when the disk has something to do. */
   diskHasWork(): void;
 }

@@ -168,8 +168,8 @@ export const MUTANTS: readonly Mutant[] = [
     id: 'read without asking a quorum',
     rule: 'thesis 6.4, step 3',
     file: 'leader.ts',
-    find: "=== 'won');\n  for (const round",
-    replace: "!== 'lost');\n  for (const round",
+    find: "voteResult(state.log.configuration, answers(round.echoed)) === 'won'",
+    replace: "voteResult(state.log.configuration, answers(round.echoed)) !== 'lost'",
     scenario: 'partitions',
   },
   {

@@ -8,7 +8,7 @@ import { SCENARIOS } from './scenarios.ts';
  * durability of what is committed are checked at every step, clients' histories and recovery at the end of each run.
  * `RAFT_SIM_SEEDS=2000 npm run sim` looks longer; a failure tells how to see it again.
  */
-const SEEDS = Number(process.env['RAFT_SIM_SEEDS'] ?? 40);
+const SEEDS = Number(process.env['RAFT_SIM_SEEDS'] ?? 100);
 
 let steps = 0;
 let answers = 0;

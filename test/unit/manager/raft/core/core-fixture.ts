@@ -16,6 +16,8 @@ export interface MemberSetup {
   vote?: RaftId;
   commit?: number;
   options?: Partial<RaftOptions>;
+  /** Nothing is on the disk, not even the snapshot: a member before it has been taken in. */
+  isNew?: boolean;
 }
 
 export const configurationOf = (voters: readonly RaftId[], learners: readonly RaftId[] = []): Configuration => ({
@@ -58,6 +60,7 @@ export class TestMember {
       term: 1,
       configuration: configurationOf(setup.voters ?? [1, 2, 3], setup.learners),
     };
+    const isNew = setup.isNew === true;
     const entries = (setup.log ?? []).map((term, at) => entry(at + 2, term));
     const last = entries.at(-1)?.term ?? 1;
     this.raft = new Raft(
@@ -73,9 +76,11 @@ export class TestMember {
         ...setup.options,
       },
       {
-        hardState: { term: setup.term ?? last, vote: setup.vote ?? 0, commit: setup.commit ?? 1 },
+        hardState: isNew
+          ? { term: 0, vote: 0, commit: 0 }
+          : { term: setup.term ?? last, vote: setup.vote ?? 0, commit: setup.commit ?? 1 },
         entries,
-        snapshot,
+        snapshot: isNew ? undefined : snapshot,
       },
     );
     this.drive();
@@ -124,7 +129,6 @@ export class TestMember {
     return found;
   }
 
-  /** Index and term of what is in the log, as its appends tell. */
   propose(...texts: string[]): this {
     this.raft.propose(texts.map((text) => Buffer.from(text)));
     return this.drive();
@@ -187,9 +191,10 @@ export class TestNetwork {
 
   /** Lets `id` stand for election, its timer having run out, and settles. */
   elect(id: RaftId): this {
-    // Nobody else remembers a leader.
-    for (const [other, member] of this.members)
-      if (other !== id && !this.#down.has(other)) member.tick(ELECTION_TICKS - 1);
+    // Nobody remembers a leader.
+    for (const [other, member] of this.members) {
+      if (other !== id && !this.#down.has(other)) member.tick(ELECTION_TICKS).outbox.splice(0);
+    }
     this.member(id).tick(ELECTION_TICKS);
     return this.settle();
   }

@@ -1,122 +1,361 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EMPTY_CONFIGURATION, type LogEntry } from '../../../../../manager/raft/core/entry.ts';
-import { CorruptLogError } from '../../../../../manager/raft/log/log-store.ts';
+import type { LogEntry } from '../../../../../manager/raft/core/entry.ts';
+import type { DataKey, DataKeys } from '../../../../../manager/raft/log/data-cipher.ts';
+import { CorruptLogError, LogKeyError, type StoredState } from '../../../../../manager/raft/log/log-store.ts';
+import type { DiskThread } from '../../../../../manager/raft/log/disk-thread.ts';
+import { type DiskRequest, SqliteHost } from '../../../../../manager/raft/log/sqlite-host.ts';
 import { SqliteLog } from '../../../../../manager/raft/log/sqlite-log.ts';
+import { settle } from '../../../../fixtures/virtual-clock.ts';
+import { entry } from '../core/core-fixture.ts';
+import { chunksOf, logStoreConformance, metaAt, textsOf } from './log-store-conformance.ts';
+
+const newFolder = (): string => mkdtempSync(path.join(tmpdir(), 'waggle-log-'));
+const removeFolder = (each: string): void => rmSync(each, { recursive: true, force: true });
+const keyOf = (id: string, byte: number): DataKey => ({ id, key: new Uint8Array(32).fill(byte) });
+const FIRST = keyOf('first', 1);
+const SECOND = keyOf('second', 2);
+const SECRET = 'precious-content';
+
+logStoreConformance('SqliteLog', () => {
+  const made = newFolder();
+  return { make: () => inlineLog(made, { current: FIRST, older: [] }), remove: () => removeFolder(made) };
+});
+
+/** Without a thread, which takes its time to start. */
+class InlineThread implements DiskThread {
+  readonly #host: SqliteHost;
+  #isEnded = false;
+
+  constructor(folder: string, keys: DataKeys | undefined) {
+    this.#host = new SqliteHost(folder, keys);
+  }
+
+  async ask(request: DiskRequest): Promise<unknown> {
+    await settle();
+    if (this.#isEnded) throw new Error('ended');
+    return this.#host.handle(request);
+  }
+
+  async end(): Promise<void> {
+    if (!this.#isEnded) await this.ask({ kind: 'close' });
+    this.#isEnded = true;
+  }
+}
+
+function inlineLog(at: string, keys?: DataKeys): SqliteLog {
+  return new SqliteLog(at, keys, (...where) => new InlineThread(...where));
+}
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'waggle-log-'));
+  folder = newFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => removeFolder(folder));
 
-const entry = (index: number, text: string, term = 1): LogEntry => ({
-  index,
-  term,
-  type: 'normal',
-  data: Buffer.from(text),
-});
-const texts = (entries: readonly LogEntry[]): string[] => entries.map((each) => Buffer.from(each.data).toString());
+const textOf = (entries: readonly LogEntry[]): string[] => entries.map(({ data }) => Buffer.from(data).toString());
+
+async function withLog<T>(
+  work: (log: SqliteLog, state: StoredState) => Promise<T>,
+  keys?: DataKeys,
+  at = folder,
+): Promise<T> {
+  const log = inlineLog(at, keys);
+  const state = await log.open();
+  try {
+    return await work(log, state);
+  } finally {
+    await log.close();
+  }
+}
+const reopen = (keys?: DataKeys, at = folder): Promise<StoredState> =>
+  withLog((_log, state) => Promise.resolve(state), keys, at);
 
 describe('SqliteLog', () => {
-  it('gives back what was saved, after a new open', async () => {
-    const log = new SqliteLog(folder);
-    expect(await log.open()).toEqual({ hardState: { term: 0, vote: 0, commit: 0 }, entries: [], snapshot: undefined });
-    await Promise.all([
-      log.save({ entries: [entry(1, 'a'), entry(2, 'b')], hardState: { term: 1, vote: 7, commit: 0 } }),
-      log.save({ entries: [entry(3, 'c')] }),
-      log.save({ hardState: { term: 1, vote: 7, commit: 2 } }),
-    ]);
-    await log.close();
-    const state = await reopen();
-    expect(texts(state.entries)).toEqual(['a', 'b', 'c']);
-    expect(state.hardState).toEqual({ term: 1, vote: 7, commit: 2 });
-  });
-
   it('is for its owner only, one that was not so before too', async () => {
     const modes = (): number[] => readdirSync(folder).map((name) => statSync(path.join(folder, name)).mode & 0o777);
-    const log = new SqliteLog(folder);
-    await log.open();
-    await log.save({ entries: [entry(1, 'a')] });
-    expect(modes().length).toBeGreaterThan(1);
-    expect(new Set(modes())).toEqual(new Set([0o600]));
-    await log.close();
+    await withLog(async (log) => {
+      await log.save({ entries: [entry(1, 1)] });
+      expect(modes().length).toBeGreaterThan(1);
+      expect(new Set(modes())).toEqual(new Set([0o600]));
+    });
     chmodSync(path.join(folder, 'log.db'), 0o644);
     await reopen();
     expect(new Set(modes())).toEqual(new Set([0o600]));
   });
 
-  it('replaces the suffix from the first given entry on', async () => {
-    const log = new SqliteLog(folder);
-    await log.open();
-    await log.save({ entries: [entry(1, 'a'), entry(2, 'b'), entry(3, 'c')] });
-    await log.save({ entries: [entry(2, 'B', 2)] });
-    await log.close();
-    expect(texts((await reopen()).entries)).toEqual(['a', 'B']);
-  });
-
-  it('keeps the newest snapshot and forgets what it covers', async () => {
-    const log = new SqliteLog(folder);
-    await log.open();
-    await log.save({ entries: [1, 2, 3, 4].map((index) => entry(index, `e${index}`)) });
-    for (const index of [2, 3]) {
-      const meta = { term: 1, index, configuration: EMPTY_CONFIGURATION };
-      await log.saveSnapshot(meta, [Buffer.from(`s${index}`), Buffer.from('!')], index, 0);
-    }
-    await log.close();
-    const state = await reopen();
-    expect(state.snapshot?.meta.index).toBe(3);
-    expect(state.snapshot?.chunks.map((chunk) => Buffer.from(chunk).toString())).toEqual(['s3', '!']);
-    expect(texts(state.entries)).toEqual(['e4']);
-    expect(readdirSync(folder).filter((name) => name.startsWith('snapshot-'))).toHaveLength(1);
-  });
-
-  it('refuses a log with a flipped byte, naming it', async () => {
-    const log = new SqliteLog(folder);
-    await log.open();
-    await log.save({ entries: [entry(1, 'precious-content'.repeat(20))] });
-    await log.close();
-    flip(path.join(folder, 'log.db'), 'precious-content');
-    await expect(reopen()).rejects.toThrow(CorruptLogError);
-  });
-
-  it('refuses a snapshot with a flipped byte', async () => {
-    const log = new SqliteLog(folder);
-    await log.open();
-    await log.saveSnapshot(
-      { term: 1, index: 5, configuration: EMPTY_CONFIGURATION },
-      [Buffer.from('precious-content')],
-      5,
-      0,
-    );
-    await log.close();
-    const name = readdirSync(folder).find((each) => each.startsWith('snapshot-')) ?? '';
-    flip(path.join(folder, name), 'precious-content');
-    await expect(reopen()).rejects.toThrow('damaged');
+  it('keeps one snapshot file, or as many more as it is told to', async () => {
+    const files = (): number => readdirSync(folder).filter((name) => name.startsWith('snapshot-')).length;
+    await withLog(async (log) => {
+      for (const index of [2, 3, 4]) await log.saveSnapshot(metaAt(index), chunksOf('s'), 0, 1);
+      expect(files()).toBe(2);
+      await log.saveSnapshot(metaAt(5), chunksOf('s'), 0, 0);
+      expect(files()).toBe(1);
+    });
   });
 
   it('fails every write after one that failed', async () => {
-    const log = new SqliteLog(folder);
-    await log.open();
-    const unstorable = { ...entry(1, 'x'), index: Number.NaN };
-    await expect(log.save({ entries: [unstorable] })).rejects.toThrow('cannot be written');
-    await expect(log.save({ entries: [entry(1, 'x')] })).rejects.toThrow('cannot be written');
-    await log.close();
+    await withLog(async (log) => {
+      const unstorable = { ...entry(1, 1), index: Number.NaN };
+      await expect(log.save({ entries: [unstorable] })).rejects.toThrow('cannot be written');
+      await expect(log.save({ entries: [entry(1, 1)] })).rejects.toThrow('cannot be written');
+    });
   });
 
-  async function reopen(): ReturnType<SqliteLog['open']> {
-    const log = new SqliteLog(folder);
+  it('gives up what it began when it cannot be opened', async () => {
+    writeFileSync(path.join(folder, 'log.db'), 'not a database at all'.repeat(100));
+    const log = inlineLog(folder);
+    await expect(log.open()).rejects.toThrow(CorruptLogError);
+    await expect(log.save({ entries: [entry(1, 1)] })).rejects.toThrow('cannot be written');
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('tells of a full disk, and acknowledges nothing after it', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'waggle-log-test', folder]);
     try {
-      return await log.open();
+      await withLog(async (log) => {
+        const writes: Promise<void>[] = [];
+        for (let index = 1; index <= 20; index++) {
+          const write = log.save({ entries: [{ ...entry(index, 1), data: Buffer.alloc(100_000, index) }] });
+          writes.push(write);
+          await write.catch(() => undefined);
+        }
+        const results = (await Promise.allSettled(writes)).map(({ status }) => status);
+        const failed = results.indexOf('rejected');
+        expect(failed).toBeGreaterThan(0);
+        expect(results.slice(failed)).toEqual(results.slice(failed).map(() => 'rejected'));
+      });
     } finally {
-      await log.close();
+      execFileSync('umount', [folder]);
     }
-  }
+  });
 });
 
-function flip(file: string, marker: string): void {
+describe('SqliteLog in its thread', () => {
+  it('gives back what was saved', async () => {
+    const log = new SqliteLog(folder, { current: FIRST, older: [] });
+    await log.open();
+    const writes = Promise.all([
+      log.save({ entries: [entry(1, 1, 'a'.repeat(1_000_000))] }),
+      log.save({ entries: [entry(2, 1, 'b')] }),
+      log.saveSnapshot(metaAt(1), chunksOf('s'), 0, 0),
+    ]);
+    await writes;
+    await log.close();
+    const again = new SqliteLog(folder, { current: FIRST, older: [] });
+    expect((await again.open()).entries.map(({ data }) => data.length)).toEqual([1_000_000, 1]);
+    await again.close();
+  });
+
+  it('names errors as they were thrown there, and leaves no thread behind', async () => {
+    writeFileSync(path.join(folder, 'log.db'), 'not a database at all'.repeat(100));
+    const log = new SqliteLog(folder);
+    await expect(log.open()).rejects.toThrow(CorruptLogError);
+    await expect(log.save({ entries: [entry(1, 1)] })).rejects.toThrow('cannot be written');
+    await log.close();
+  });
+});
+
+describe('damage', () => {
+  it('a flipped byte of an entry is noticed, and named', async () => {
+    await withLog((log) => log.save({ entries: [entry(1, 1, SECRET.repeat(20))] }));
+    flip('log.db', SECRET);
+    await expect(reopen()).rejects.toThrow(CorruptLogError);
+    await expect(reopen()).rejects.toThrow('entry 1');
+  });
+
+  it('a flipped byte of a snapshot', async () => {
+    await withLog((log) => log.saveSnapshot(metaAt(5), chunksOf(SECRET), 5, 0));
+    flip(snapshotName(), SECRET);
+    await expect(reopen()).rejects.toThrow('damaged');
+  });
+
+  it('a snapshot that is cut short', async () => {
+    await withLog((log) => log.saveSnapshot(metaAt(5), chunksOf(SECRET), 5, 0));
+    const file = path.join(folder, snapshotName());
+    truncateSync(file, statSync(file).size - 20);
+    await expect(reopen()).rejects.toThrow(CorruptLogError);
+  });
+
+  it('committed entries that are missing', async () => {
+    await withLog((log) => log.save({ entries: [entry(1, 1)], hardState: { term: 1, vote: 0, commit: 5 } }));
+    await expect(reopen()).rejects.toThrow('entry 5 was committed and is missing');
+  });
+
+  it('a gap behind the snapshot', async () => {
+    await withLog((log) => log.save({ entries: [entry(7, 1)] }));
+    await expect(reopen()).rejects.toThrow('entries 1 to 6 are missing');
+  });
+
+  it('another format', async () => {
+    await reopen();
+    execSql('PRAGMA user_version = 77');
+    await expect(reopen()).rejects.toThrow('format 77');
+  });
+});
+
+/** What a crash leaves: the files as they are while the log is open. */
+describe('after a crash', () => {
+  /** Copies of the folder after each of three acknowledged writes. */
+  async function crashed(): Promise<string> {
+    const copy = newFolder();
+    await withLog(async (log) => {
+      for (let index = 1; index <= 3; index++) await log.save({ entries: [entry(index, 1, `${SECRET}-${index}`)] });
+      cpSync(folder, copy, { recursive: true });
+    });
+    return copy;
+  }
+  const logFile = (at: string): string => path.join(at, 'log.db-wal');
+
+  it('everything acknowledged is there', async () => {
+    const copy = await crashed();
+    expect(textOf((await reopen(undefined, copy)).entries).length).toBe(3);
+    removeFolder(copy);
+  });
+
+  it.each([{ bytes: 1 }, { bytes: 100 }, { bytes: 4096 }])(
+    'a torn tail of $bytes bytes costs the last write only',
+    async ({ bytes }) => {
+      const copy = await crashed();
+      truncateSync(logFile(copy), statSync(logFile(copy)).size - bytes);
+      expect(textOf((await reopen(undefined, copy)).entries).length).toBe(2);
+      removeFolder(copy);
+    },
+  );
+
+  it('damage before acknowledged writes is no torn tail', async () => {
+    const copy = await crashed();
+    const file = logFile(copy);
+    const bytes = readFileSync(file);
+    // Into the first write: SQLite by itself would drop all three and say nothing.
+    const at = bytes.indexOf(`${SECRET}-1`);
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    await expect(reopen(undefined, copy)).rejects.toThrow(CorruptLogError);
+    await expect(reopen(undefined, copy)).rejects.toThrow('lost');
+    removeFolder(copy);
+  });
+
+  it("an interrupted install is finished: the leader's snapshot without the log's having given way", async () => {
+    const old = newFolder();
+    await withLog(
+      (log) => log.save({ entries: [entry(1, 1), entry(2, 1)], hardState: { term: 1, vote: 0, commit: 1 } }),
+      undefined,
+      old,
+    );
+    await withLog((log) => log.save({ install: { meta: metaAt(9, 4), chunks: chunksOf('leader') } }));
+    cpSync(path.join(folder, snapshotName()), path.join(old, snapshotName()));
+    const state = await reopen(undefined, old);
+    expect([state.snapshot?.meta.index, state.entries]).toEqual([9, []]);
+    await withLog((log) => log.save({ entries: [entry(10, 4)] }), undefined, old);
+    expect((await reopen(undefined, old)).entries.map(({ index }) => index)).toEqual([10]);
+    removeFolder(old);
+  });
+
+  it('a snapshot that was not finished is forgotten', async () => {
+    await withLog((log) => log.saveSnapshot(metaAt(5), chunksOf('good'), 0, 0));
+    writeFileSync(path.join(folder, 'snapshot-0000000000000009-0000000000000009.partial'), 'half');
+    expect(textsOf((await reopen()).snapshot?.chunks)).toEqual(['good']);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.partial'))).toEqual([]);
+  });
+});
+
+describe('encryption at rest', () => {
+  const keys: DataKeys = { current: FIRST, older: [] };
+  const allBytes = (): Buffer =>
+    Buffer.concat(readdirSync(folder).map((name) => readFileSync(path.join(folder, name))));
+  const fill = (log: SqliteLog): Promise<unknown> =>
+    Promise.all([
+      log.save({ entries: [entry(1, 1, SECRET), entry(2, 1, SECRET)] }),
+      log.saveSnapshot(metaAt(1), chunksOf(SECRET), 0, 0),
+    ]);
+
+  it('hides entries and snapshots, also from who looks at the open files', async () => {
+    await withLog(async (log) => {
+      await fill(log);
+      expect(allBytes().includes(SECRET)).toBe(false);
+    }, keys);
+    expect(allBytes().includes(SECRET)).toBe(false);
+    const state = await reopen(keys);
+    expect([textOf(state.entries), textsOf(state.snapshot?.chunks)]).toEqual([[SECRET, SECRET], [SECRET]]);
+  });
+
+  const wrong: { id: string; given: DataKeys | undefined; text: string }[] = [
+    { id: 'no key', given: undefined, text: 'which was not given' },
+    { id: 'a key of another name', given: { current: SECOND, older: [] }, text: '"first", which was not given' },
+    { id: 'another key of the same name', given: { current: keyOf('first', 9), older: [] }, text: 'is not the one' },
+    { id: 'half a key', given: { current: { id: 'first', key: new Uint8Array(16) }, older: [] }, text: '32 bytes' },
+  ];
+  it.each(wrong)('says so when it is given $id', async ({ given, text }) => {
+    await withLog(fill, keys);
+    await expect(reopen(given)).rejects.toThrow(LogKeyError);
+    await expect(reopen(given)).rejects.toThrow(text);
+  });
+
+  it('calls damage damage', async () => {
+    await withLog(fill, keys);
+    const file = path.join(folder, snapshotName());
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 40] = (bytes[bytes.length - 40] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    await expect(reopen(keys)).rejects.toThrow(CorruptLogError);
+  });
+
+  it('an entry cannot stand in for another one', async () => {
+    await withLog(fill, keys);
+    // With a checksum that fits: only what is sealed can tell.
+    execSql('UPDATE entries SET data = (SELECT data FROM entries WHERE at = 2), crc = NULL WHERE at = 1');
+    await expect(reopen(keys)).rejects.toThrow(CorruptLogError);
+  });
+
+  it('goes over to a new key: new writes use it, old ones stay readable, the next snapshot frees the old key', async () => {
+    const rotated: DataKeys = { current: SECOND, older: [FIRST] };
+    await withLog(async (log) => {
+      await fill(log);
+      await log.rotate(rotated);
+      await log.save({ entries: [entry(3, 1, 'new')] });
+      expect([...(await log.keysInUse())].toSorted()).toEqual(['first', 'second']);
+    }, keys);
+    await expect(reopen({ current: SECOND, older: [] })).rejects.toThrow(LogKeyError);
+    expect(textOf((await reopen(rotated)).entries)).toEqual([SECRET, SECRET, 'new']);
+    await withLog(async (log) => {
+      await log.saveSnapshot(metaAt(2), chunksOf(SECRET), 2, 0);
+      expect(await log.keysInUse()).toEqual(['second']);
+    }, rotated);
+    const state = await reopen({ current: SECOND, older: [] });
+    expect([textOf(state.entries), textsOf(state.snapshot?.chunks)]).toEqual([['new'], [SECRET]]);
+  });
+
+  it('takes over a log that was not encrypted', async () => {
+    await withLog(fill);
+    await withLog((log) => log.save({ entries: [entry(3, 1, 'sealed')] }), keys);
+    expect(textOf((await reopen(keys)).entries)).toEqual([SECRET, SECRET, 'sealed']);
+  });
+});
+
+function snapshotName(): string {
+  return readdirSync(folder).find((each) => each.startsWith('snapshot-')) ?? '';
+}
+
+function execSql(sql: string): void {
+  const script = `new (require('node:sqlite').DatabaseSync)(process.argv[1]).exec(process.argv[2])`;
+  execFileSync(process.execPath, ['-e', script, path.join(folder, 'log.db'), sql], { stdio: 'pipe' });
+}
+
+function flip(name: string, marker: string): void {
+  const file = path.join(folder, name);
   const bytes = readFileSync(file);
   const at = bytes.indexOf(marker);
   expect(at).toBeGreaterThan(0);
