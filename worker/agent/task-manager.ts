@@ -123,8 +123,7 @@ export class TaskManager implements Startable {
     const { ID } = row.task;
     const worker = new TaskWorker(row, {
       controller: executor.controller(row.task),
-      // That a container may exist must be on the disk before it does. How it fares, the container itself knows better after a crash.
-      save: (saved) => db.tasks.put(ID, saved, { sync: saved.status.State === 'starting' }),
+      save: (saved) => db.tasks.put(ID, saved),
       report: (taskId, status) => reporter.report(taskId, status),
       clock,
       random,

@@ -57,12 +57,11 @@ export class FileTable<T> {
     return rows;
   }
 
-  /** Makes or replaces the row; `sync` false spares this one write the wait for the disk. @throws what the file system says; the old row is then still there. */
-  put(key: string, value: T, options: FileTableOptions = {}): Promise<void> {
+  /** Makes or replaces the row. @throws what the file system says; the old row is then still there. */
+  put(key: string, value: T): Promise<void> {
     const target = this.#fileOf(key);
     const text = JSON.stringify(value);
-    const sync = this.#sync && options.sync !== false;
-    return this.#inOrder(key, () => this.#replace(target, text, sync));
+    return this.#inOrder(key, () => this.#replace(target, text));
   }
 
   /** A row that is not there is no error. */
@@ -80,19 +79,19 @@ export class FileTable<T> {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #replace(target: string, text: string, sync: boolean): Promise<void> {
+  async #replace(target: string, text: string): Promise<void> {
     const temporary = path.join(this.#folder, `${TEMPORARY}${process.pid}-${this.#temporaries++}`);
     try {
       await withFile(temporary, 'wx', async (file) => {
         await file.writeFile(text);
-        if (sync) await file.sync();
+        if (this.#sync) await file.sync();
       });
       await rename(temporary, target);
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
     }
-    if (sync) await this.#syncFolder();
+    if (this.#sync) await this.#syncFolder();
   }
 
   #syncFolder(): Promise<void> {
