@@ -121,7 +121,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     }
   }
 
-  /** Whoever waits for something is told that it will not come. */
+  /** Whoever waits for something is told that it will not come. A leader tells another member to take over at once. */
   stop(): Promise<void> {
     this.#stopping ??= this.#end();
     return this.#stopping;
@@ -258,11 +258,23 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   }
 
   async #end(): Promise<void> {
+    this.#guarded(() => this.#handOver());
     this.#running = false;
+    this.#leadership = { leader: 0, isLeader: false, term: this.#leadership.term };
     this.#cancelTick();
     this.#abandon(new WaggleError('unavailable', 'the manager is stopping'));
     await this.#disk;
     await this.#modules.log.close();
+  }
+
+  /** Without waiting for what comes of it: should it fail, an election follows as after a crash. */
+  #handOver(): void {
+    const { role, configuration, progress } = this.#core().status();
+    if (role !== 'leader') return;
+    const heirs = configuration.voters.filter((voter) => voter !== this.id);
+    const match = (voter: RaftId): number => progress.get(voter)?.match ?? 0;
+    const [heir] = heirs.toSorted((a, b) => match(b) - match(a));
+    if (heir !== undefined && this.#core().transfer(heir)) this.#drive();
   }
 
   #leads(): boolean {

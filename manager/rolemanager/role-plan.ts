@@ -60,10 +60,11 @@ function nextStep(
       return { kind: 'change', change: { kind: 'remove', id } };
     }
   }
-  const ready = configuration.learners.find(
-    (id) =>
-      wanted.get(id) === true && reachable.has(id) && committed - (progress.get(id)?.match ?? 0) < CAUGHT_UP_ENTRIES,
-  );
+  const ready = configuration.learners.find((id) => {
+    // One that has never answered has matched nothing, however short the log is.
+    const match = progress.get(id)?.match ?? 0;
+    return wanted.get(id) === true && reachable.has(id) && match > 0 && committed - match < CAUGHT_UP_ENTRIES;
+  });
   return ready === undefined ? { kind: 'none' } : { kind: 'change', change: { kind: 'add-voter', id: ready } };
 }
 

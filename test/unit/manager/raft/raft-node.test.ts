@@ -395,6 +395,14 @@ describe('stopping', () => {
     await group.stop();
   });
 
+  it('a leader hands over first: the others need not find out', async () => {
+    const group = await NodeGroup.of(3);
+    await group.member(1).node.stop();
+    await group.pass(2);
+    expect(group.leader().id).not.toBe(1);
+    await group.stop();
+  });
+
   it('a start that fails leaves nothing running', async () => {
     const group = await NodeGroup.of(1);
     await write(group.leader().store, 'a');

@@ -39,6 +39,7 @@ describe('planRoles', () => {
     const promote = { kind: 'change', change: { kind: 'add-voter', id: 2 } };
     expect(planRoles(nodes, raft([1], [2]), all(1, 2)).step).toEqual(promote);
     expect(planRoles(nodes, raft([1], [2]), all(1)).step).toEqual({ kind: 'none' });
+    expect(planRoles(nodes, raft([1], [2], 0), all(1, 2)).step).toEqual({ kind: 'none' });
     const behind = { ...raft([1], [2]), committed: 10_000 };
     expect(planRoles(nodes, behind, all(1, 2)).step).toEqual({ kind: 'none' });
   });
