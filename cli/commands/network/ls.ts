@@ -1,4 +1,4 @@
-import { filtersOf } from '../../client.ts';
+import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
 import { formatTime } from '../../format/units.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';

@@ -1,4 +1,4 @@
-import { filtersOf } from '../../client.ts';
+import { filtersOf } from '../../filters.ts';
 import { collect, CommandError, type Verb } from '../../command.ts';
 
 export const addPrune: Verb = (noun, act) => {

@@ -1,4 +1,4 @@
-import { filtersOf } from '../../client.ts';
+import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
 import { type ApiTask, printTasks, type TaskListingFlags } from '../task-listing.ts';
 import { getNode } from './api-node.ts';

@@ -1,11 +1,12 @@
 import type { UpdateState } from '../../../proto/objects/service.ts';
 import { sleep, systemClock } from '../../../proto/runtime/clock.ts';
 import { compareTaskStates, type TaskState } from '../../../proto/objects/task-state.ts';
-import { filtersOf } from '../../client.ts';
+import { filtersOf } from '../../filters.ts';
 import { CommandError } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import type { ApiTask } from '../task-listing.ts';
 import { type ApiService, getService } from './api-service.ts';
+import type { Progress } from './progress.ts';
 import { ProgressDisplay } from './progress-display.ts';
 
 const POLL_MS = 200;
@@ -13,15 +14,6 @@ const NANOSECONDS_PER_MS = 1e6;
 const DEFAULT_MONITOR_NS = 5e9;
 
 const FAILED: readonly UpdateState[] = ['paused', 'rollback_paused'];
-
-/** One poll: which slots run what was asked for. */
-export interface Progress {
-  /** Tasks that should run. */
-  wanted: number;
-  /** Newest task of each slot, or of each node for global services. */
-  slots: { name: string; task: ApiTask | undefined }[];
-  converged: boolean;
-}
 
 /**
  * Watches a service until everything that was asked of it runs and has run for its monitor period, as `docker service create`

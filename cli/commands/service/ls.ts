@@ -1,5 +1,5 @@
 import type { PortConfig } from '../../../proto/objects/service.ts';
-import { filtersOf } from '../../client.ts';
+import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';
 import { type ApiService, modeOf } from './api-service.ts';

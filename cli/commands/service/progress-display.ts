@@ -1,5 +1,5 @@
 import type { Context } from '../../context.ts';
-import type { Progress } from './convergence.ts';
+import type { Progress } from './progress.ts';
 
 const BAR_WIDTH = 50;
 const MAX_SLOTS = 20;

@@ -1,4 +1,5 @@
-import { ApiError, filtersOf } from '../../client.ts';
+import { ApiError } from '../../client.ts';
+import { filtersOf } from '../../filters.ts';
 import { collect, CommandError, requireArgs, type Verb } from '../../command.ts';
 import { type ApiTask, printTasks, type TaskListingFlags } from '../task-listing.ts';
 import { getService } from './api-service.ts';
