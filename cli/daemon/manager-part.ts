@@ -18,7 +18,7 @@ import { RaftNode } from '../../manager/raft/raft-node.ts';
 import { GrpcTransport } from '../../manager/raft/grpc-transport.ts';
 import { addRaftService } from '../../manager/raft/raft-handlers.ts';
 import { membersOf } from '../../manager/raft/core/quorum.ts';
-import { addMembershipService } from '../../manager/rolemanager/membership.ts';
+import { addMembershipService, dismissManagers } from '../../manager/rolemanager/membership.ts';
 import { StateStore } from '../../manager/store/state-store.ts';
 import { newId } from '../../proto/objects/naming.ts';
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
@@ -62,6 +62,8 @@ export interface ManagerPartOptions {
   managers: () => readonly string[];
   /** The swarm to begin; absent for one that is there already. */
   create?: Pick<NewCluster, 'cluster' | 'node'>;
+  /** A majority of the managers is lost for good: go on alone with what this one has. */
+  forceNewCluster?: boolean;
 }
 
 export interface ManagerPartModules {
@@ -105,6 +107,7 @@ export class ManagerPart implements Startable {
     this.store = new StateStore({}, { clock });
     this.#transport = new GrpcTransport({
       source,
+      address: () => options.address,
       unreachable: (id) => this.#raft.unreachable(id),
       clock,
       log: log.child({ module: 'manager/raft' }),
@@ -179,6 +182,11 @@ export class ManagerPart implements Startable {
       await storeNewCluster(this.store, create);
       return;
     }
+    if (this.#options.forceNewCluster === true) {
+      await this.#untilLeading();
+      await dismissManagers(this.store, raftId);
+      return;
+    }
     if (membersOf(this.#raft.status().configuration).includes(raftId)) return;
     const request = { raftId, address, managers: this.#options.managers() };
     const { source, clock } = this.#modules;
@@ -198,6 +206,7 @@ export class ManagerPart implements Startable {
         entriesForSlowFollowers: ENTRIES_FOR_SLOW_FOLLOWERS,
         keepOldSnapshots: 0,
         bootstrap: this.#options.create !== undefined,
+        forceNewCluster: this.#options.forceNewCluster === true,
       },
       {
         log: new SqliteLog(path.join(this.#options.dataDir, 'raft')),
@@ -303,6 +312,7 @@ export class ManagerPart implements Startable {
     addRaftService(authenticated, raftGate, {
       receiver: () => (this.#raftStarted ? this.#raft : undefined),
       nodeOf: (id) => this.#members.nodeOf(id),
+      located: (id, address) => this.#transport.located(id, address),
     });
     addMembershipService(authenticated, gate, {
       leading: () => (this.#leader === undefined ? undefined : { store: this.store, raft: this.#raft }),

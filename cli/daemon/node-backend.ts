@@ -106,6 +106,8 @@ export class NodeBackend implements Backend, Startable {
 
   init(request: InitRequest): Promise<string> {
     return this.#exclusively(async () => {
+      const member = this.#active();
+      if (request.ForceNewCluster === true && member !== undefined) return this.#forceNewCluster(member, request);
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
       const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: [], raftId: newRaftId() };
       await this.#modules.preflight();
@@ -279,14 +281,39 @@ export class NodeBackend implements Backend, Startable {
     this.#activate(member);
   }
 
+  /** The survivor of a lost majority begins anew with the state that it has; its containers go on running. */
+  async #forceNewCluster(member: SwarmMember, request: InitRequest): Promise<string> {
+    if (member.manager === undefined) throw notManager();
+    const given = request.AdvertiseAddr !== undefined && request.AdvertiseAddr !== '';
+    const config: MemberConfig = { ...member.config, ...(given ? this.#addresses(request) : {}), remoteAddrs: [] };
+    this.#events.detach();
+    await member.stop();
+    const alone = this.#member(config, member.identity, undefined, true);
+    try {
+      await alone.start();
+    } catch (error) {
+      this.#membership = { state: 'error', error: messageOf(error), config: member.config, identity: member.identity };
+      this.#resuming = this.#resume(member.config, member.identity);
+      throw error;
+    }
+    await this.#configs.save(alone.config);
+    this.#activate(alone);
+    return alone.identity.nodeId;
+  }
+
   #activate(member: SwarmMember): void {
     this.#membership = { state: 'active', member };
     this.#modules.log.info({ node: member.identity.nodeId, role: member.identity.role }, 'in the swarm');
   }
 
-  #member(config: MemberConfig, identity: Identity, create?: SwarmMemberOptions['create']): SwarmMember {
+  #member(
+    config: MemberConfig,
+    identity: Identity,
+    create?: SwarmMemberOptions['create'],
+    forceNewCluster = false,
+  ): SwarmMember {
     return new SwarmMember(
-      { ...this.#options, member: config, ...(create === undefined ? {} : { create }) },
+      { ...this.#options, member: config, forceNewCluster, ...(create === undefined ? {} : { create }) },
       {
         ...this.#modules,
         identity,

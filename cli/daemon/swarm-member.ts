@@ -21,6 +21,8 @@ export interface SwarmMemberOptions {
   member: MemberConfig;
   /** The swarm to begin, for its first manager. */
   create?: Pick<NewCluster, 'cluster' | 'node'>;
+  /** This manager goes on alone. */
+  forceNewCluster?: boolean;
 }
 
 export type SwarmMemberModules = WorkerPartModules &
@@ -40,6 +42,8 @@ export class SwarmMember implements Startable {
   #config: MemberConfig;
   /** Until it has begun. */
   #create: SwarmMemberOptions['create'];
+  /** A manager of this membership has begun: what is done only at the beginning is done. */
+  #hasBegun = false;
   #manager: ManagerPart | undefined;
   #changing: Promise<void> = Promise.resolve();
   #unsubscribe: (() => void) | undefined;
@@ -128,6 +132,7 @@ export class SwarmMember implements Startable {
     const manager = this.#makeManager(raftId);
     await manager.start();
     this.#create = undefined;
+    this.#hasBegun = true;
     this.#manager = manager;
     this.#modules.onManager(manager);
     this.#modules.log.info({ raftId }, 'this node is a manager');
@@ -168,6 +173,7 @@ export class SwarmMember implements Startable {
         address: `${advertise.host}:${advertise.port}`,
         managers: () => [...new Set([...this.worker.agent.managers, ...remoteAddrs])],
         ...(this.#create === undefined ? {} : { create: this.#create }),
+        forceNewCluster: this.#options.forceNewCluster === true && !this.#hasBegun,
       },
       { ...this.#modules, source: this.identity },
     );

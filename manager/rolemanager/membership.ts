@@ -52,6 +52,20 @@ export async function joinRaft(
   return store.view(raftMembers);
 }
 
+/**
+ * After the managers' majority was lost and one goes on alone: the others become workers, which they find out when they come back,
+ * and until then may be removed.
+ */
+export async function dismissManagers(store: Store, self: RaftId): Promise<void> {
+  await store.update((tx) => {
+    for (const node of [...tx.all('nodes')]) {
+      if (node.RaftID === undefined || node.RaftID === self) continue;
+      const { RaftID: _id, ManagerStatus: _status, ...former } = node;
+      tx.update('nodes', { ...former, CertificateRole: 'worker', Spec: { ...node.Spec, Role: 'worker' } });
+    }
+  });
+}
+
 export interface MembershipEdge {
   /** Undefined while this manager does not lead. */
   leading: () => MembershipModules | undefined;
