@@ -2,13 +2,11 @@ import type { ControlApi, ControlOperation } from '../../manager/controlapi/cont
 import { CONTROL_OPERATIONS } from '../../manager/leaderproxy/control-operations.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
+import { NO_LEADER } from './swarm-texts.ts';
 
 /** An election takes about a second; a swarm without a leader for longer than this has lost its quorum. */
 const LEADER_WAIT_MS = 8_000;
 const POLL_MS = 20;
-
-const NO_LEADER =
-  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
 
 const OUTCOME_UNKNOWN = 'the leader changed while the request was under way: it may or may not have been carried out';
 

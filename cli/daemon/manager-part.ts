@@ -34,6 +34,7 @@ import { LeaderPart } from './leader-part.ts';
 import { routeToLeader } from './leader-route.ts';
 import { joinRaftGroup } from './raft-join.ts';
 import { RaftMembers } from './raft-members.ts';
+import { NO_LEADER } from './swarm-texts.ts';
 import { routeAuthority } from './routed-authority.ts';
 
 /** A leader is missed after 0.9 to 1.8 s; of two followers the first one on average after 1.2 s. */
@@ -48,9 +49,6 @@ const DEFAULT_SNAPSHOT_INTERVAL = 10_000;
 /** From being taken in to having the swarm's state. */
 const CATCH_UP_MS = 20_000;
 const MAX_RAFT_ID = 2 ** 47;
-
-export const NO_LEADER =
-  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
 
 export interface ManagerPartOptions {
   dataDir: string;

@@ -1,5 +1,9 @@
 import { WaggleError } from '../../proto/runtime/errors.ts';
 
+/** While no manager leads. */
+export const NO_LEADER =
+  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
+
 /** What Docker says (moby daemon/cluster/errors.go): clients compare these word for word. All answer 503. */
 
 export function notInSwarm(): WaggleError {

@@ -1,4 +1,4 @@
-import type { RaftId, SnapshotMeta } from './core/entry.ts';
+import type { RaftId } from './core/entry.ts';
 import type { Message } from './core/message.ts';
 
 /** What members say to each other. Messages may be lost, repeated, delayed and reordered; a snapshot arrives whole or not at all. */
@@ -20,11 +20,3 @@ export interface RaftReceiver {
   /** A member could not be reached just now. */
   unreachable(id: RaftId): void;
 }
-
-/** For a cluster of one. */
-export const noTransport: RaftTransport = {
-  send: () => undefined,
-  sendSnapshot: (message: { meta: SnapshotMeta }) =>
-    Promise.reject(new Error(`nobody to send snapshot ${message.meta.index} to`)),
-  setMembers: () => undefined,
-};
