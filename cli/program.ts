@@ -30,7 +30,9 @@ export async function runProgram(argv: readonly string[], terminal: Terminal, de
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const problem = explainUsage(program, argv, error);
-    terminal.warn(problem instanceof ApiError ? `Error response from daemon: ${problem.message}` : messageOf(problem));
+    const text = problem instanceof ApiError ? `Error response from daemon: ${problem.message}` : messageOf(problem);
+    // A command that has said all on standard output sets only its status.
+    if (text !== '') terminal.warn(text);
     return problem instanceof CommandError ? problem.exitCode : 1;
   }
 }

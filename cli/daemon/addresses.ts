@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 
-/** Interfaces with their IPv4 addresses, as os.networkInterfaces has them; passed in. */
+/** Interfaces with their addresses of both families, link-local ones left out; passed in. */
 export type Interfaces = ReadonlyMap<string, readonly string[]>;
 
 export interface HostPort {
@@ -10,6 +11,16 @@ export interface HostPort {
 }
 
 export const DEFAULT_LISTEN_PORT = 2377;
+const MIN_DATA_PATH_PORT = 1024;
+const MAX_DATA_PATH_PORT = 49_151;
+const BAD_DATA_PATH_ADDRESS =
+  'data path address must be a non-zero IP address or network interface (without a port number)';
+
+/** An address as nodes give theirs to each other: `host:port`, an IPv6 host in brackets or not. The port may come out as NaN. */
+export function splitHostPort(address: string): HostPort {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+}
 
 /** `[ip|interface][:port]` of `--listen-addr`. @throws WaggleError in Docker's words. */
 export function resolveListenAddress(text: string | undefined, interfaces: Interfaces): HostPort {
@@ -36,16 +47,35 @@ export function resolveAdvertiseAddress(text: string | undefined, listen: HostPo
   return { host: onlyAddress(interfaces), port: listen.port };
 }
 
-/** `ip|interface` of `--data-path-addr`; without one it is the advertised address. */
+/**
+ * `ip|interface` of `--data-path-addr`; without one it is the advertised address. It must be this host's: VXLAN sends from it.
+ * All nodes need addresses of one family. An interface's IPv4 address comes before its IPv6 one.
+ * @throws WaggleError in Docker's words, where Docker refuses too.
+ */
 export function resolveDataPathAddress(text: string | undefined, advertise: string, interfaces: Interfaces): string {
   if (text === undefined || text === '') return advertise;
-  if (text === '0.0.0.0') throw invalid('data path address must be a non-zero IP address or network interface');
-  return isIP(text) === 0 ? addressOf(text, interfaces) : text;
+  if (interfaces.has(text))
+    return ipv4Of(text, interfaces).length > 0 ? addressOf(text, interfaces) : ipv6Of(text, interfaces);
+  if (isIP(text) === 0 || text === '0.0.0.0' || text === '::') throw invalid(BAD_DATA_PATH_ADDRESS);
+  const address = isIP(text) === 6 ? ipaddr.IPv6.parse(text).toRFC5952String() : text;
+  if ([...interfaces.values()].some((addresses) => addresses.includes(address))) return address;
+  throw invalid(`data path address ${text} is not an address of this host`);
+}
+
+/**
+ * UDP port of the swarm's VXLAN; 0 and absent mean the default.
+ * @throws WaggleError in Docker's words, with its status.
+ */
+export function validateDataPathPort(port: number | undefined): number {
+  if (port === undefined || port === 0) return 0;
+  if (Number.isInteger(port) && port >= MIN_DATA_PATH_PORT && port <= MAX_DATA_PATH_PORT) return port;
+  const range = `${MIN_DATA_PATH_PORT}-${MAX_DATA_PATH_PORT}`;
+  throw new WaggleError('internal', `Datapath port number is not in valid range (${range}) : ${port}`);
 }
 
 function onlyAddress(interfaces: Interfaces): string {
   const candidates = [...interfaces].filter(([name]) => !/^(lo|docker|br-|veth|virbr)/.test(name));
-  const addresses = candidates.flatMap(([, each]) => each);
+  const addresses = candidates.flatMap(([name]) => ipv4Of(name, interfaces));
   const [first] = addresses;
   if (first === undefined) {
     throw invalid(
@@ -61,12 +91,26 @@ function onlyAddress(interfaces: Interfaces): string {
 }
 
 function addressOf(name: string, interfaces: Interfaces): string {
-  const addresses = interfaces.get(name);
-  if (addresses === undefined) throw invalid(`could not find network interface or IP address "${name}"`);
+  if (!interfaces.has(name)) throw invalid(`could not find network interface or IP address "${name}"`);
+  const addresses = ipv4Of(name, interfaces);
   const [first] = addresses;
   if (first === undefined) throw invalid(`interface ${name} has no usable IPv4 addresses`);
   if (addresses.length > 1)
     throw invalid(`interface ${name} has more than one IPv4 address (${addresses.join(' and ')})`);
+  return first;
+}
+
+function ipv4Of(name: string, interfaces: Interfaces): string[] {
+  return (interfaces.get(name) ?? []).filter((address) => isIP(address) === 4);
+}
+
+function ipv6Of(name: string, interfaces: Interfaces): string {
+  const addresses = (interfaces.get(name) ?? []).filter((address) => isIP(address) === 6);
+  const [first] = addresses;
+  if (first === undefined) throw invalid(`interface ${name} has no usable IPv4 or IPv6 address`);
+  if (addresses.length > 1) {
+    throw invalid(`interface ${name} has more than one IPv6 address (${addresses.join(' and ')})`);
+  }
   return first;
 }
 

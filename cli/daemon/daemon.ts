@@ -40,7 +40,7 @@ export class Daemon implements Startable {
       ...modules,
       engineSide: this.#engineSide,
       plugin,
-      interfaces: ipv4Interfaces,
+      interfaces: hostInterfaces,
       preflight: () => this.#checkEngine(),
     });
     const api = new EngineApiServer(
@@ -74,11 +74,11 @@ export class Daemon implements Startable {
   }
 }
 
-/** Names with their IPv4 addresses, loopback's own included. */
-function ipv4Interfaces(): Interfaces {
+/** Names with their addresses, loopback's own included. */
+function hostInterfaces(): Interfaces {
   const entries = Object.entries(networkInterfaces()).map(([name, addresses]): [string, string[]] => [
     name,
-    (addresses ?? []).filter(({ family }) => family === 'IPv4').map(({ address }) => address),
+    (addresses ?? []).flatMap((each) => (each.family === 'IPv6' && each.scopeid !== 0 ? [] : each.address)),
   ]);
   return new Map(entries);
 }

@@ -1,5 +1,6 @@
 import { Allocator } from '../../manager/allocator/allocator.ts';
 import { newGossipKey } from '../../manager/ca/init-cluster.ts';
+import type { Inquiry } from '../../manager/diagnosis/inquiry.ts';
 import type { Dispatcher } from '../../manager/dispatcher/dispatcher.ts';
 import { KeyManager } from '../../manager/keymanager/key-manager.ts';
 import { Orchestrator } from '../../manager/orchestrator/orchestrator.ts';
@@ -16,8 +17,11 @@ import type { Random } from '../../proto/runtime/random.ts';
 export interface LeaderModules {
   store: Store;
   raft: RaftGroup;
+  /** Members that say themselves where they are (host:port), when that is not what the store has. */
+  moved: () => ReadonlyMap<number, string>;
   /** Outlives one leadership: the RPC edge keeps hold of it. */
   dispatcher: Dispatcher;
+  inquiry: Inquiry;
   clock: Clock;
   random: Random;
   log: Log;
@@ -26,18 +30,24 @@ export interface LeaderModules {
 /** Everything that runs on the leader only. Made anew for each time that this manager leads, so nothing of an older term lingers. */
 export class LeaderPart implements Startable {
   readonly attachments: AttachmentAllocator;
+  readonly roles: RoleManager;
+  /** Addresses that are given out, live. */
+  readonly holdings: () => readonly { holder: string; networkId: string; address: string }[];
   readonly #parts: readonly Startable[];
 
   constructor(modules: LeaderModules) {
     const { log } = modules;
     const allocator = new Allocator({}, modules);
     this.attachments = new AttachmentAllocator({}, { ...modules, addresses: allocator.addresses });
+    this.roles = new RoleManager({ ...modules, log: log.child({ module: 'manager/rolemanager' }) });
+    this.holdings = () => allocator.addresses.holdings();
     this.#parts = [
       allocator,
       new Scheduler({}, modules),
       new Orchestrator({}, { ...modules, log: log.child({ module: 'manager/orchestrator' }) }),
       new KeyManager({ ...modules, log: log.child({ module: 'manager/keymanager' }), newKey: newGossipKey }),
-      new RoleManager({ ...modules, log: log.child({ module: 'manager/rolemanager' }) }),
+      this.roles,
+      modules.inquiry,
       modules.dispatcher,
     ];
   }

@@ -1,5 +1,7 @@
 import type { ControlApi, ControlOperation } from '../../manager/controlapi/control-api.ts';
-import { CONTROL_OPERATIONS } from '../../manager/leaderproxy/control-operations.ts';
+import { CONTROL_OPERATIONS, isRead } from '../../manager/leaderproxy/control-operations.ts';
+import type { OperationRunner, RequestMark } from '../../manager/leaderproxy/leader-operations.ts';
+import { newId } from '../../proto/objects/naming.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import { NO_LEADER } from './swarm-texts.ts';
@@ -8,27 +10,24 @@ import { NO_LEADER } from './swarm-texts.ts';
 const LEADER_WAIT_MS = 8_000;
 const POLL_MS = 20;
 
-const OUTCOME_UNKNOWN = 'the leader changed while the request was under way: it may or may not have been carried out';
-
-/** Operations that may be asked again when their answer was lost. */
-const READS: ReadonlySet<string> = new Set(CONTROL_OPERATIONS.filter((name) => /^(get|list)/.test(name)));
+const LEADER_CHANGED = 'the leader changed while the request was under way';
+const OUTCOME_UNKNOWN = `${LEADER_CHANGED}: it may or may not have been carried out`;
 
 export interface LeaderRouteModules {
   /** Who answers right now: this manager, the leader's address, or nobody. `epoch` changes with each change of leader. */
   leader: () => { kind: 'self' | 'other' | 'none'; epoch: string };
   onLeaderChange: (listener: () => void) => () => void;
-  /** This manager's own control API; reads wait until it holds all that was acknowledged. */
-  local: ControlApi;
-  readBarrier: () => Promise<void>;
+  /** This manager's own operations. */
+  local: OperationRunner;
   /** The leader's, over the network. */
-  remote: ControlApi;
+  remote: OperationRunner;
   clock: Clock;
 }
 
 /**
  * The control API of any manager: answered here while this one leads, else by the leader. Waits out a short election.
- * A read is asked again when the leader changes while it is under way; a change is not, since it may have been made: its caller
- * is told so.
+ * What was not answered since the leader changed or could not be reached is asked again, of whoever leads then: a
+ * change under the same name, so that it is made once.
  */
 export function routeToLeader(modules: LeaderRouteModules): ControlApi {
   const operations = CONTROL_OPERATIONS.map((operation) => [
@@ -39,33 +38,31 @@ export function routeToLeader(modules: LeaderRouteModules): ControlApi {
 }
 
 async function callLeader(modules: LeaderRouteModules, operation: ControlOperation, args: object): Promise<unknown> {
-  const deadline = modules.clock.monotonic() + LEADER_WAIT_MS;
-  const isRead = READS.has(operation);
+  const { clock, local, remote } = modules;
+  const deadline = clock.monotonic() + LEADER_WAIT_MS;
+  let mark: RequestMark | undefined = isRead(operation) ? undefined : { request: newId(), isRepeat: false };
   for (;;) {
     const { kind, epoch } = modules.leader();
     if (kind === 'none') {
-      if (modules.clock.monotonic() > deadline) throw new WaggleError('unknown', NO_LEADER);
-      await sleep(modules.clock, POLL_MS);
+      if (clock.monotonic() > deadline) {
+        throw mark?.isRepeat === true
+          ? new WaggleError('unavailable', OUTCOME_UNKNOWN)
+          : new WaggleError('unknown', NO_LEADER);
+      }
+      await sleep(clock, POLL_MS);
       continue;
     }
     try {
-      return await untilLeaderChanges(modules, epoch, ask(modules, kind, operation, args));
+      const runner = kind === 'self' ? local : remote;
+      return await untilLeaderChanges(modules, epoch, runner.run(operation, args, mark));
     } catch (error) {
-      if (modules.clock.monotonic() > deadline || !mayAskAgain(error, isRead)) throw error;
-      await sleep(modules.clock, POLL_MS);
+      if (!(error instanceof WaggleError) || error.code !== 'unavailable') throw error;
+      if (clock.monotonic() > deadline)
+        throw error.message === LEADER_CHANGED ? new WaggleError('unavailable', OUTCOME_UNKNOWN) : error;
+      if (mark !== undefined) mark = { ...mark, isRepeat: true };
+      await sleep(clock, POLL_MS);
     }
   }
-}
-
-async function ask(
-  { local, remote, readBarrier }: LeaderRouteModules,
-  kind: 'self' | 'other',
-  operation: ControlOperation,
-  args: object,
-): Promise<unknown> {
-  if (kind === 'self' && READS.has(operation)) await readBarrier();
-  const api = kind === 'self' ? local : remote;
-  return (api[operation] as (given: object) => Promise<unknown>).call(api, args);
 }
 
 /** A leader that is frozen answers nothing: the election of another one ends the wait. */
@@ -73,17 +70,11 @@ async function untilLeaderChanges<T>(modules: LeaderRouteModules, epoch: string,
   const { promise: changed, reject } = Promise.withResolvers<never>();
   const unsubscribe = modules.onLeaderChange(() => {
     const now = modules.leader();
-    if (now.kind !== 'none' && now.epoch !== epoch) reject(new WaggleError('unavailable', OUTCOME_UNKNOWN));
+    if (now.kind !== 'none' && now.epoch !== epoch) reject(new WaggleError('unavailable', LEADER_CHANGED));
   });
   try {
     return await Promise.race([answer, changed]);
   } finally {
     unsubscribe();
   }
-}
-
-/** A manager that does not lead has done nothing; what was on its way when a leader fell is known only for reads. */
-function mayAskAgain(error: unknown, isRead: boolean): boolean {
-  if (!(error instanceof WaggleError) || error.code !== 'unavailable') return false;
-  return isRead || /does not lead|does not have a leader/.test(error.message);
 }

@@ -1,4 +1,5 @@
 import { randomInt, X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { addCaServices } from '../../manager/ca/ca-handlers.ts';
 import { CertificateAuthority } from '../../manager/ca/certificate-authority.ts';
@@ -7,12 +8,22 @@ import { type NewCluster, storeNewCluster } from '../../manager/ca/init-cluster.
 import { newJoinToken } from '../../manager/ca/join-tokens.ts';
 import { Control } from '../../manager/controlapi/control.ts';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
+import type { NetworkDiagnosis } from '../../manager/controlapi/control-modules.ts';
 import type { AttachmentAllocator } from '../../manager/dispatcher/attachment-allocator.ts';
+import { addDiagnosisService } from '../../manager/diagnosis/diagnosis-handlers.ts';
+import { Inquiry } from '../../manager/diagnosis/inquiry.ts';
+import { NetworkCheck } from '../../manager/diagnosis/network-check.ts';
+import { NetworkTrace } from '../../manager/diagnosis/network-trace.ts';
 import { Dispatcher } from '../../manager/dispatcher/dispatcher.ts';
 import { addDispatcherServices } from '../../manager/dispatcher/dispatcher-handlers.ts';
+import type { NodeWitness } from '../../manager/dispatcher/node-witness.ts';
+import { type LockedFile, LockKeeper } from '../../manager/keymanager/lock-keeper.ts';
 import { LeaderControl } from '../../manager/leaderproxy/leader-control.ts';
+import { LeaderOperations } from '../../manager/leaderproxy/leader-operations.ts';
 import { addControlService } from '../../manager/leaderproxy/control-handlers.ts';
 import { isTaskUpToDate } from '../../manager/orchestrator/task/task-dirty.ts';
+import { type DataKeyFile, KeyRotation } from '../../manager/raft/log/key-rotation.ts';
+import { LOG_FILE } from '../../manager/raft/log/sqlite-database.ts';
 import { SqliteLog } from '../../manager/raft/log/sqlite-log.ts';
 import { RaftNode } from '../../manager/raft/raft-node.ts';
 import { GrpcTransport } from '../../manager/raft/grpc-transport.ts';
@@ -26,7 +37,7 @@ import { type Membership, RpcGate } from '../../proto/rpc/gate.ts';
 import { ManagerServer } from '../../proto/rpc/manager-server.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
-import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import type { HostPort } from './addresses.ts';
@@ -34,21 +45,24 @@ import { LeaderPart } from './leader-part.ts';
 import { routeToLeader } from './leader-route.ts';
 import { joinRaftGroup } from './raft-join.ts';
 import { RaftMembers } from './raft-members.ts';
+import { RaftRejoin } from './raft-rejoin.ts';
+import { RaftSettingsLoop, raftSettings, TICK_MS } from './raft-settings.ts';
 import { NO_LEADER } from './swarm-texts.ts';
 import { routeAuthority } from './routed-authority.ts';
 
-/** A leader is missed after 0.9 to 1.8 s; of two followers the first one on average after 1.2 s. */
-const TICK_MS = 50;
-const HEARTBEAT_TICKS = 2;
-const ELECTION_TICKS = 18;
 const LEADER_WAIT_MS = 10_000;
+/** For this long a manager that stops waits for another one to lead. */
+const HAND_OVER_MS = 1_000;
 const LEADER_RETRY_MS = 500;
 const POLL_MS = 20;
-const ENTRIES_FOR_SLOW_FOLLOWERS = 500;
-const DEFAULT_SNAPSHOT_INTERVAL = 10_000;
 /** From being taken in to having the swarm's state. */
 const CATCH_UP_MS = 20_000;
+/** From then to having a vote. */
+const VOTER_MS = 5_000;
+/** For this long the managers are asked to take a new one in. */
+const JOIN_MS = 20_000;
 const MAX_RAFT_ID = 2 ** 47;
+const RAFT_FOLDER = 'raft';
 
 export interface ManagerPartOptions {
   dataDir: string;
@@ -66,11 +80,20 @@ export interface ManagerPartOptions {
 
 export interface ManagerPartModules {
   source: TlsSource;
+  /** Where this manager's keys are kept. */
+  keyFile: DataKeyFile & LockedFile;
+  /** Who lives, as this node's own worker sees it. */
+  witness: NodeWitness;
   clock: Clock;
   random: Random;
   log: Log;
   /** The state cannot be kept any more: the daemon must end. */
   onFatal: (error: Error) => void;
+}
+
+/** Whether a manager has been at work in this data directory. */
+export function hasRaftLog(dataDir: string): boolean {
+  return existsSync(path.join(dataDir, RAFT_FOLDER, LOG_FILE));
 }
 
 export function newRaftId(): number {
@@ -85,21 +108,29 @@ export class ManagerPart implements Startable {
   readonly #options: ManagerPartOptions;
   readonly #modules: ManagerPartModules;
   readonly #raft: RaftNode;
+  readonly #raftLog: SqliteLog;
+  readonly #keyRotation: KeyRotation;
+  readonly #lockKeeper: LockKeeper;
   readonly #transport: GrpcTransport;
   readonly #members: RaftMembers;
+  readonly #settings: RaftSettingsLoop;
+  readonly #rejoin: RaftRejoin;
   readonly #server: ManagerServer;
   readonly #dispatcher: Dispatcher;
-  readonly #localControl: ControlApi;
+  readonly #operations: LeaderOperations;
+  readonly #inquiry: Inquiry;
   readonly #remoteControl: LeaderControl;
   readonly #abort = new AbortController();
   #raftStarted = false;
   #leader: LeaderPart | undefined;
+  /** Told when Raft has another leader, and when this one, elected, is ready to answer. */
+  readonly #leaderListeners = new Set<() => void>();
   /** Beginnings and ends of leadership, one after the other. */
   #changing: Promise<void> = Promise.resolve();
   #stopped = false;
 
   constructor(options: ManagerPartOptions, modules: ManagerPartModules) {
-    const { clock, random, log, source } = modules;
+    const { clock, random, log, source, witness } = modules;
     this.#options = options;
     this.#modules = modules;
     this.store = new StateStore({}, { clock });
@@ -111,25 +142,57 @@ export class ManagerPart implements Startable {
       log: log.child({ module: 'manager/raft' }),
     });
     this.#members = new RaftMembers(options, { store: this.store, transport: this.#transport, log });
+    this.#raftLog = new SqliteLog(path.join(options.dataDir, RAFT_FOLDER), () => this.#keyRotation.keys());
+    this.#keyRotation = new KeyRotation({
+      file: modules.keyFile,
+      log: this.#raftLog,
+      clock,
+      random,
+      logger: log.child({ module: 'manager/raft' }),
+    });
+    this.#lockKeeper = new LockKeeper({ ...modules, store: this.store, file: modules.keyFile });
     this.#raft = this.#makeRaft();
     this.store.connect(this.#raft);
+    this.#settings = new RaftSettingsLoop({ store: this.store, raft: this.#raft, clock, log });
+    const join = (signal: AbortSignal): Promise<void> => this.#join(0, signal);
+    this.#rejoin = new RaftRejoin({
+      raft: this.#raft,
+      join,
+      clock,
+      random,
+      log: log.child({ module: 'manager/raft' }),
+    });
     this.#dispatcher = new Dispatcher({
       store: this.store,
+      witness,
       clock,
       random,
       log: log.child({ module: 'manager/dispatcher' }),
     });
-    this.#localControl = new Control(
-      { promotion: true },
-      { store: this.store, clock, random, newId, joinToken: newJoinToken, isTaskUpToDate },
-    );
+    this.#inquiry = new Inquiry({ clock });
+    const controlModules = {
+      clock,
+      random,
+      newId,
+      joinToken: newJoinToken,
+      isTaskUpToDate,
+      canSpareManagers: (raftIds: readonly number[]) => this.#leader?.roles.canSpare(raftIds) ?? true,
+      diagnosis: this.#makeDiagnosis(),
+    };
+    this.#operations = new LeaderOperations({
+      store: this.store,
+      control: (store) => new Control({ promotion: true }, { ...controlModules, store }),
+      readBarrier: () => this.#raft.readBarrier(),
+    });
     this.#remoteControl = new LeaderControl({ source, leader: () => this.#leaderAddress() || undefined, clock });
     this.control = routeToLeader({
       leader: () => this.#whoLeads(),
-      onLeaderChange: (listener) => this.#raft.onLeadership(listener),
-      local: this.#localControl,
-      readBarrier: () => this.#raft.readBarrier(),
-      remote: this.#remoteControl.api,
+      onLeaderChange: (listener) => {
+        this.#leaderListeners.add(listener);
+        return () => this.#leaderListeners.delete(listener);
+      },
+      local: this.#operations,
+      remote: this.#remoteControl,
       clock,
     });
     this.#server = new ManagerServer(options.listen, { source, log: log.child({ module: 'manager/server' }) });
@@ -146,13 +209,20 @@ export class ManagerPart implements Startable {
     try {
       await this.#transport.start();
       await this.#remoteControl.start();
+      await this.#keyRotation.prepare();
       await this.#raft.start();
       this.#raftStarted = true;
+      await startAll([this.#keyRotation, this.#lockKeeper]);
       await this.#members.start();
+      await this.#settings.start();
       await this.#takePart();
-      this.#raft.onLeadership(({ isLeader }) => this.#changeLeadership(isLeader));
+      this.#raft.onLeadership(({ isLeader }) => {
+        this.#announceLeader();
+        this.#changeLeadership(isLeader);
+      });
       this.#changeLeadership(this.#raft.leadership.isLeader);
       await this.#changing;
+      await this.#rejoin.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -163,33 +233,44 @@ export class ManagerPart implements Startable {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#abort.abort(new WaggleError('aborted', 'the manager stops'));
+    await this.#rejoin.stop();
+    await this.#handOver();
     await this.#server.stop();
     await this.#changing;
     await this.#leader?.stop();
     this.#leader = undefined;
+    await this.#settings.stop();
     await this.#members.stop();
+    await stopAll([this.#keyRotation, this.#lockKeeper]);
     if (this.#raftStarted) await this.#raft.stop();
     await this.#transport.stop();
     await this.#remoteControl.stop();
   }
 
   async #takePart(): Promise<void> {
-    const { create, raftId, address } = this.#options;
+    const { create, raftId } = this.#options;
     if (create !== undefined) {
-      await this.#untilLeading();
+      await this.#untilLeading(true, LEADER_WAIT_MS);
       await storeNewCluster(this.store, create);
       return;
     }
     if (this.#options.forceNewCluster === true) {
-      await this.#untilLeading();
+      await this.#untilLeading(true, LEADER_WAIT_MS);
       await dismissManagers(this.store, raftId);
       return;
     }
     if (membersOf(this.#raft.status().configuration).includes(raftId)) return;
-    const request = { raftId, address, managers: this.#options.managers() };
-    const { source, clock } = this.#modules;
-    this.#members.learn(await joinRaftGroup(request, { source, clock, signal: this.#abort.signal }));
+    await this.#join(JOIN_MS, this.#abort.signal);
     await this.#untilCaughtUp();
+    await this.#untilVoter();
+  }
+
+  async #join(patienceMs: number, signal: AbortSignal): Promise<void> {
+    const { raftId, address, managers } = this.#options;
+    const { source, clock } = this.#modules;
+    const others = managers().filter((manager) => manager !== address);
+    const request = { raftId, address, managers: others, patienceMs };
+    this.#members.learn(await joinRaftGroup(request, { source, clock, signal }));
   }
 
   #makeRaft(): RaftNode {
@@ -198,16 +279,12 @@ export class ManagerPart implements Startable {
       {
         id: this.#options.raftId,
         tickMs: TICK_MS,
-        electionTicks: ELECTION_TICKS,
-        heartbeatTicks: HEARTBEAT_TICKS,
-        snapshotInterval: DEFAULT_SNAPSHOT_INTERVAL,
-        entriesForSlowFollowers: ENTRIES_FOR_SLOW_FOLLOWERS,
-        keepOldSnapshots: 0,
+        ...raftSettings(this.#options.create?.cluster.Spec.Raft),
         bootstrap: this.#options.create !== undefined,
         forceNewCluster: this.#options.forceNewCluster === true,
       },
       {
-        log: new SqliteLog(path.join(this.#options.dataDir, 'raft')),
+        log: this.#raftLog,
         stateMachine: this.store,
         transport: this.#transport,
         clock,
@@ -230,10 +307,13 @@ export class ManagerPart implements Startable {
           ...this.#modules,
           store: this.store,
           raft: this.#raft,
+          moved: () => this.#moved(),
           dispatcher: this.#dispatcher,
+          inquiry: this.#inquiry,
         });
         await leader.start();
         this.#leader = leader;
+        this.#announceLeader();
       })
       .catch((error: unknown) => {
         // Leadership lost meanwhile is the usual reason; while it lasts, the swarm must not be without its leader's work.
@@ -243,11 +323,24 @@ export class ManagerPart implements Startable {
       });
   }
 
-  #untilLeading(): Promise<void> {
+  #announceLeader(): void {
+    for (const listener of this.#leaderListeners) listener();
+  }
+
+  /** While the others can still be heard, so that the swarm need not miss its leader first. */
+  async #handOver(): Promise<void> {
+    if (!this.#raftStarted || !this.#raft.handOver()) return;
+    await this.#untilLeading(false, HAND_OVER_MS).catch((error: unknown) =>
+      this.#modules.log.info({ error: messageOf(error) }, 'nobody took the leadership over in time'),
+    );
+  }
+
+  /** @throws WaggleError unavailable when it is not so in time. */
+  #untilLeading(isLeading: boolean, timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#modules.clock.after(LEADER_WAIT_MS, () => reject(new WaggleError('unavailable', NO_LEADER)));
+      const cancel = this.#modules.clock.after(timeoutMs, () => reject(new WaggleError('unavailable', NO_LEADER)));
       const settled = (): void => {
-        if (!this.#raft.leadership.isLeader) return;
+        if (this.#raft.leadership.isLeader !== isLeading) return;
         cancel();
         unsubscribe();
         resolve();
@@ -272,17 +365,37 @@ export class ManagerPart implements Startable {
     }
   }
 
+  /** The next one to fail may already count on this one. Without a vote it takes part all the same, and gets one later. */
+  async #untilVoter(): Promise<void> {
+    const { clock, log } = this.#modules;
+    const { raftId } = this.#options;
+    const deadline = clock.monotonic() + VOTER_MS;
+    while (!this.#raft.status().configuration.voters.includes(raftId)) {
+      if (clock.monotonic() > deadline) return log.info({ raftId }, 'this manager has no vote yet');
+      await sleep(clock, POLL_MS, this.#abort.signal);
+    }
+  }
+
   #whoLeads(): { kind: 'self' | 'other' | 'none'; epoch: string } {
     const { leader, isLeader, term } = this.#raft.leadership;
     const epoch = `${term}/${leader}`;
     if (isLeader) return { kind: this.#leader === undefined ? 'none' : 'self', epoch };
-    return { kind: this.#members.addressOf(leader) === undefined ? 'none' : 'other', epoch };
+    return { kind: this.#addressOf(leader) === undefined ? 'none' : 'other', epoch };
+  }
+
+  /** Where members are, when that is not what the store has; this one too. */
+  #moved(): Map<number, string> {
+    return new Map([...this.#transport.moved, [this.#options.raftId, this.#options.address]]);
+  }
+
+  #addressOf(id: number): string | undefined {
+    return this.#transport.moved.get(id) ?? this.#members.addressOf(id);
   }
 
   /** host:port of another manager that leads; undefined while this one does, '' while nobody is known to. */
   #leaderAddress(): string | undefined {
     const { leader, isLeader } = this.#raft.leadership;
-    return isLeader ? undefined : (this.#members.addressOf(leader) ?? '');
+    return isLeader ? undefined : (this.#addressOf(leader) ?? '');
   }
 
   #addServices(): void {
@@ -306,7 +419,8 @@ export class ManagerPart implements Startable {
     });
     for (const server of [authenticated, bootstrap]) addCaServices(server, gate, authority);
     addDispatcherServices(authenticated, gate, { dispatcher: this.#dispatcher, allocator: this.#attachments() });
-    addControlService(authenticated, gate, () => (this.#leader === undefined ? undefined : this.#localControl));
+    addDiagnosisService(authenticated, gate, this.#inquiry);
+    addControlService(authenticated, gate, () => (this.#leader === undefined ? undefined : this.#operations));
     addRaftService(authenticated, raftGate, {
       receiver: () => (this.#raftStarted ? this.#raft : undefined),
       nodeOf: (id) => this.#members.nodeOf(id),
@@ -325,6 +439,16 @@ export class ManagerPart implements Startable {
     };
   }
 
+  #makeDiagnosis(): NetworkDiagnosis {
+    const shared = { store: this.store, inquiry: this.#inquiry, clock: this.#modules.clock };
+    const check = new NetworkCheck({ ...shared, holdings: () => this.#leader?.holdings() ?? [] });
+    const trace = new NetworkTrace(shared);
+    return {
+      check: (networkId) => check.run(networkId),
+      trace: (ends, network) => trace.run(ends, network),
+    };
+  }
+
   /** Whatever leader part there is at the time of the call. */
   #attachments(): AttachmentAllocator {
     const leading = (): LeaderPart => {
@@ -332,8 +456,14 @@ export class ManagerPart implements Startable {
       return this.#leader;
     };
     return {
-      allocate: async (nodeId, networkId, address, reference) =>
-        leading().attachments.allocate({ nodeId, networkId, reference, ...(address === undefined ? {} : { address }) }),
+      allocate: async (nodeId, networkId, address, reference, ipv6) =>
+        leading().attachments.allocate({
+          nodeId,
+          networkId,
+          reference,
+          ipv6,
+          ...(address === undefined ? {} : { address }),
+        }),
       release: async (nodeId, networkId, address) => leading().attachments.release({ nodeId, networkId, address }),
       report: async (nodeId, held) => leading().attachments.report({ nodeId, held: [...held] }),
     };

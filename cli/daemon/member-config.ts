@@ -9,6 +9,8 @@ export interface MemberConfig {
   listen: HostPort;
   advertise: HostPort;
   dataPathAddress: string;
+  /** Interface that each of these addresses was on when it was chosen; see relocation.ts. */
+  interfaces?: Record<string, string>;
   /** Managers named when joining, host:port. */
   remoteAddrs: string[];
   /** Of a manager: its ID in Raft. */

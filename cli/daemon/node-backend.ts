@@ -3,6 +3,7 @@ import path from 'node:path';
 import { initCluster } from '../../manager/ca/init-cluster.ts';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
 import { CONTROL_OPERATIONS } from '../../manager/leaderproxy/control-operations.ts';
+import { validateRaftConfig } from '../../manager/controlapi/validation/cluster-spec.ts';
 import { renderNetwork } from '../../manager/controlapi/render/network.ts';
 import type {
   Backend,
@@ -23,21 +24,45 @@ import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts'
 import { Identity } from '../../worker/identity/identity.ts';
 import { IdentityStore } from '../../worker/identity/identity-store.ts';
 import { joinSwarm } from '../../worker/identity/join-swarm.ts';
-import { type Interfaces, resolveAdvertiseAddress, resolveDataPathAddress, resolveListenAddress } from './addresses.ts';
+import {
+  type Interfaces,
+  resolveAdvertiseAddress,
+  resolveDataPathAddress,
+  resolveListenAddress,
+  validateDataPathPort,
+} from './addresses.ts';
+import { withAdvertised } from './local-address.ts';
 import type { EngineSide } from './engine-side.ts';
 import { EventFeed } from './event-feed.ts';
 import { findNetwork } from './network-lookup.ts';
 import { newRaftId } from './manager-part.ts';
 import { type MemberConfig, MemberConfigStore } from './member-config.ts';
+import { interfacesOf, relocated } from './relocation.ts';
 import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
-import { alreadyInSwarm, managerMustForce, notInSwarm, notLocked, notManager, notPartOfSwarm } from './swarm-texts.ts';
+import {
+  alreadyInSwarm,
+  lockedMustForce,
+  managerMustForce,
+  type ManagerStats,
+  managerStats,
+  notInSwarm,
+  notLocked,
+  notManager,
+  notPartOfSwarm,
+  REMOVED,
+  swarmLocked,
+} from './swarm-texts.ts';
 
 /** Folders of the data directory that belong to one membership. */
 const MEMBER_FOLDERS = ['identity', 'member', 'raft', 'raft-members', 'agent', 'network'];
+/** How long the engine's calls wait for a node that takes up its place; the engine itself gives a call 30 s. */
+const TAKE_UP_MS = 10_000;
 const RESUME: BackoffOptions = { minMs: 500, maxMs: 15_000, factor: 2, jitter: 0.2 };
 /** An assignment may be this much behind a request that names its network. */
 const NETWORK_WAIT_MS = 500;
 const TWIN_WAIT_MS = 3_000;
+/** A new swarm's cluster object has a version no lower than this. */
+const FIRST_VERSION = 1;
 
 export interface NodeBackendOptions {
   dataDir: string;
@@ -71,6 +96,8 @@ export class NodeBackend implements Backend, Startable {
   readonly #events: EventFeed;
   readonly #abort = new AbortController();
   #membership: Membership = { state: 'inactive' };
+  /** What `control` answers while there is this ControlApi. */
+  #control: { of: ControlApi; api: ControlApi } | undefined;
   /** Entering and leaving, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #resuming: Promise<void> | undefined;
@@ -93,6 +120,7 @@ export class NodeBackend implements Backend, Startable {
       return;
     }
     this.#membership = { state: 'pending', error: '', config, identity };
+    this.#modules.plugin.expectBackend(TAKE_UP_MS);
     this.#resuming = this.#resume(config, identity);
   }
 
@@ -109,6 +137,8 @@ export class NodeBackend implements Backend, Startable {
       const member = this.#active();
       if (request.ForceNewCluster === true && member !== undefined) return this.#forceNewCluster(member, request);
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
+      validateRaftConfig(request.Spec?.Raft);
+      const dataPathPort = validateDataPathPort(request.DataPathPort);
       const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: [], raftId: newRaftId() };
       await this.#modules.preflight();
       await this.#forget();
@@ -121,19 +151,22 @@ export class NodeBackend implements Backend, Startable {
           ...(request.Availability ? { availability: request.Availability } : {}),
           defaultAddrPool: request.DefaultAddrPool ?? null,
           subnetSize: request.SubnetSize ?? 0,
-          dataPathPort: request.DataPathPort ?? 0,
+          dataPathPort,
+          autoLock: request.AutoLockManagers === true,
         },
         this.#modules,
       );
       const identity = new Identity(created.material);
+      await this.#identities.save(created.material, { key: created.cluster.UnlockKey ?? '', version: FIRST_VERSION });
       await this.#enter(config, identity, created);
       return identity.nodeId;
     });
   }
 
-  join(request: JoinRequest): Promise<void> {
+  join(given: JoinRequest): Promise<void> {
     return this.#exclusively(async () => {
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
+      const request = await withAdvertised(given);
       const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: withPorts(request.RemoteAddrs ?? []) };
       await this.#modules.preflight();
       await this.#forget();
@@ -153,7 +186,8 @@ export class NodeBackend implements Backend, Startable {
     return this.#exclusively(async () => {
       const { state } = this.#membership;
       if (state === 'inactive') throw notPartOfSwarm();
-      if (!force && this.status().manager) throw managerMustForce(1);
+      if (!force && this.#isLocked()) throw lockedMustForce();
+      if (!force && this.status().manager) throw managerMustForce(await this.#managerStats());
       this.#events.detach();
       const member = await this.#memberForLeaving();
       await member?.leave();
@@ -163,14 +197,27 @@ export class NodeBackend implements Backend, Startable {
     });
   }
 
-  unlock(): Promise<void> {
-    return Promise.reject(this.#membership.state === 'inactive' ? notPartOfSwarm() : notLocked());
+  /** Resolves when this manager takes part again; what runs here goes on all along. */
+  unlock(key: string): Promise<void> {
+    return this.#exclusively(async () => {
+      const membership = this.#membership;
+      if (membership.state === 'inactive') throw notInSwarm();
+      if (!this.#isLocked()) throw this.status().manager ? notLocked() : notManager();
+      const material = await this.#identities.unlock(key);
+      this.#modules.log.info({}, 'swarm unlocked');
+      if (membership.state !== 'active') membership.identity?.replace(material);
+      else await membership.member.unlock(material).catch(notStarted);
+    });
   }
 
   status(): LocalStatus {
     const membership = this.#membership;
     const none = { nodeId: '', nodeAddr: '', error: '', manager: false, remoteManagers: [] };
     if (membership.state === 'inactive') return { ...none, state: 'inactive' };
+    if (this.#isLocked()) {
+      const nodeAddr = (membership.state === 'active' ? membership.member : membership).config.advertise.host;
+      return { ...none, nodeAddr, state: 'locked', error: swarmLocked().message };
+    }
     if (membership.state !== 'active') {
       const nodeId = membership.identity?.nodeId ?? '';
       return {
@@ -183,13 +230,15 @@ export class NodeBackend implements Backend, Startable {
     }
     const { identity, config, worker, manager } = membership.member;
     const { connectivity, facts } = worker.agent;
+    const { isRemoved } = membership.member;
+    const error = connectivity.connected ? '' : connectivity.error;
     const managers = facts?.managers ?? [];
     return {
       nodeId: identity.nodeId,
       nodeAddr: config.advertise.host,
-      state: 'active',
+      state: isRemoved ? 'error' : 'active',
       manager: manager !== undefined,
-      error: connectivity.connected ? '' : connectivity.error,
+      error: isRemoved ? REMOVED : error,
       remoteManagers: managers.map(({ nodeId, address }) => ({ NodeID: nodeId, Addr: address })),
     };
   }
@@ -197,12 +246,18 @@ export class NodeBackend implements Backend, Startable {
   control(): ControlApi {
     const membership = this.#membership;
     if (membership.state === 'inactive') throw notInSwarm();
+    if (this.#isLocked()) throw swarmLocked();
     if (membership.state !== 'active') {
       throw new WaggleError('unavailable', membership.error || 'this node is on its way back into the swarm');
     }
-    const { control } = membership.member;
+    const { control, isRemoved } = membership.member;
+    if (isRemoved) throw new WaggleError('unavailable', REMOVED);
     if (control === undefined) throw notManager();
-    return { ...bindAll(control), createNetwork: (args) => this.#createNetwork(control, args) };
+    if (this.#control?.of !== control) {
+      const api = { ...bindAll(control), createNetwork: this.#createNetwork.bind(this, control) };
+      this.#control = { of: control, api };
+    }
+    return this.#control.api;
   }
 
   watchEvents(listener: (events: readonly StoreEvent[]) => void): () => void {
@@ -234,6 +289,23 @@ export class NodeBackend implements Backend, Startable {
     return [...networks].map((network) => renderNetwork(network));
   }
 
+  /** Undefined when no leader answers. */
+  async #managerStats(): Promise<ManagerStats | undefined> {
+    try {
+      const nodes = await this.control().listNodes({ filters: {} });
+      return managerStats(nodes, this.status().nodeId);
+    } catch (error) {
+      this.#modules.log.debug({ error: messageOf(error) }, 'the managers could not be counted');
+      return undefined;
+    }
+  }
+
+  #isLocked(): boolean {
+    const membership = this.#membership;
+    if (membership.state === 'inactive') return false;
+    return (membership.state === 'active' ? membership.member : membership).identity?.isLocked === true;
+  }
+
   #active(): SwarmMember | undefined {
     return this.#membership.state === 'active' ? this.#membership.member : undefined;
   }
@@ -253,15 +325,15 @@ export class NodeBackend implements Backend, Startable {
     return created;
   }
 
-  #addresses(request: InitRequest | JoinRequest): Pick<MemberConfig, 'listen' | 'advertise' | 'dataPathAddress'> {
+  #addresses(
+    request: InitRequest | JoinRequest,
+  ): Pick<MemberConfig, 'listen' | 'advertise' | 'dataPathAddress' | 'interfaces'> {
     const interfaces = this.#modules.interfaces();
     const listen = resolveListenAddress(request.ListenAddr, interfaces);
     const advertise = resolveAdvertiseAddress(request.AdvertiseAddr, listen, interfaces);
-    return {
-      listen,
-      advertise,
-      dataPathAddress: resolveDataPathAddress(request.DataPathAddr, advertise.host, interfaces),
-    };
+    const dataPathAddress = resolveDataPathAddress(request.DataPathAddr, advertise.host, interfaces);
+    const addresses = { listen, advertise, dataPathAddress };
+    return { ...addresses, interfaces: interfacesOf(addresses, interfaces) };
   }
 
   /** From a certificate to a working member; a failure leaves the host as it was. */
@@ -269,7 +341,6 @@ export class NodeBackend implements Backend, Startable {
     const member = this.#member(config, identity, create);
     try {
       await member.start();
-      await this.#identities.save(identity.tls());
       await this.#configs.save(member.config);
     } catch (error) {
       await member.leave().catch((failure: unknown) => {
@@ -324,12 +395,14 @@ export class NodeBackend implements Backend, Startable {
     );
   }
 
-  async #resume(config: MemberConfig, identity: Identity): Promise<void> {
+  async #resume(former: MemberConfig, identity: Identity): Promise<void> {
     const { signal } = this.#abort;
+    let config = former;
     for (let failures = 1; !signal.aborted; failures++) {
-      const member = this.#member(config, identity);
       try {
-        await member.start();
+        config = await this.#relocate(config);
+        const member = this.#member(config, identity);
+        await member.resume();
         this.#activate(member);
         return;
       } catch (error) {
@@ -339,9 +412,21 @@ export class NodeBackend implements Backend, Startable {
           'this node cannot take its place in the swarm yet',
         );
       }
+      // A manager that chose another Raft ID has kept it there.
+      config = (await this.#configs.load()) ?? config;
       const delay = backoffDelayMs(RESUME, failures, this.#modules.random());
       await sleep(this.#modules.clock, delay, signal).catch(() => undefined);
     }
+  }
+
+  /** The host may have got other addresses while the daemon was down. */
+  async #relocate(config: MemberConfig): Promise<MemberConfig> {
+    const next = relocated(config, this.#modules.interfaces());
+    if (next === config) return config;
+    const [from, to] = [config.advertise.host, next.advertise.host];
+    this.#modules.log.info({ from, to, dataPath: next.dataPathAddress }, 'this host has another address now');
+    await this.#configs.save(next);
+    return next;
   }
 
   /** A node that could not take its place again still has containers and records to be removed. */
@@ -385,6 +470,10 @@ export class NodeBackend implements Backend, Startable {
       unsubscribe();
     });
   }
+}
+
+function notStarted(error: unknown): never {
+  throw new WaggleError('unknown', `swarm component could not be started: ${messageOf(error)}`, { cause: error });
 }
 
 function notAttachable(name: string): WaggleError {

@@ -6,7 +6,6 @@ import { callUnary } from '../../proto/rpc/unary.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { isTemporary, messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 
-const TOTAL_MS = 20_000;
 const CALL_MS = 5_000;
 const PAUSE_MS = 200;
 
@@ -16,6 +15,8 @@ export interface RaftJoinRequest {
   address: string;
   /** Managers to ask, host:port; one of them leads. */
   managers: readonly string[];
+  /** For so long they are asked again; 0: each of them once. */
+  patienceMs: number;
 }
 
 /** Asks the managers, one after another, to be taken into Raft, until the leader has done it. @throws WaggleError */
@@ -24,9 +25,9 @@ export async function joinRaftGroup(
   modules: { source: TlsSource; clock: Clock; signal: AbortSignal },
 ): Promise<RaftMember[]> {
   const { clock, signal } = modules;
-  const deadline = clock.monotonic() + TOTAL_MS;
+  const deadline = clock.monotonic() + request.patienceMs;
   let failure: unknown = new WaggleError('unavailable', 'no manager is known');
-  while (clock.monotonic() < deadline && !signal.aborted) {
+  do {
     for (const manager of request.managers) {
       try {
         const answer = await askOne(manager, request, modules);
@@ -39,7 +40,7 @@ export async function joinRaftGroup(
       }
     }
     await sleep(clock, PAUSE_MS, signal);
-  }
+  } while (clock.monotonic() < deadline && !signal.aborted);
   throw new WaggleError('unavailable', `the managers have not taken this one in: ${messageOf(failure)}`, {
     cause: failure,
   });

@@ -54,6 +54,7 @@ async function forward(
       role: answer.role === 'manager' ? 'manager' : 'worker',
       certificate: Buffer.from(answer.certificate).toString(),
       rootCertificate: Buffer.from(answer.rootCertificate).toString(),
+      ...(answer.lockVersion === 0 ? {} : { lock: { key: answer.unlockKey, version: answer.lockVersion } }),
     };
   } finally {
     connection.close();

@@ -4,14 +4,17 @@ import type { ControlApi } from '../../manager/controlapi/control-api.ts';
 import type { NewCluster } from '../../manager/ca/init-cluster.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import { sleep } from '../../proto/runtime/clock.ts';
-import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { type ErrorCode, messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
+import type { TlsMaterial } from '../../proto/rpc/credentials.ts';
 import type { Identity } from '../../worker/identity/identity.ts';
-import { ManagerPart, type ManagerPartModules, newRaftId } from './manager-part.ts';
+import { gossipWitness } from './gossip-witness.ts';
+import { hasRaftLog, ManagerPart, type ManagerPartModules, newRaftId } from './manager-part.ts';
 import type { MemberConfig, MemberConfigStore } from './member-config.ts';
 import { WorkerPart, type WorkerPartModules } from './worker-part.ts';
 
 const RETRY: BackoffOptions = { minMs: 500, maxMs: 10_000, factor: 2, jitter: 0.2 };
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['failed-precondition', 'permission-denied', 'not-found']);
 /** What a manager keeps of its own, and a worker has no business with. */
 const MANAGER_FOLDERS = ['raft', 'raft-members'];
 
@@ -26,13 +29,13 @@ export interface SwarmMemberOptions {
 }
 
 export type SwarmMemberModules = WorkerPartModules &
-  Omit<ManagerPartModules, 'source'> & {
+  Omit<ManagerPartModules, 'source' | 'keyFile' | 'witness'> & {
     configs: MemberConfigStore;
     /** Told when this node has become a manager, and when it has ceased to be one. */
     onManager: (manager: ManagerPart | undefined) => void;
   };
 
-/** A node while it is in a swarm: the worker always, the manager for as long as its certificate says so. */
+/** A node while it is in a swarm: the worker always, the manager for as long as its certificate says so and is not locked. */
 export class SwarmMember implements Startable {
   readonly identity: Identity;
   readonly worker: WorkerPart;
@@ -45,8 +48,9 @@ export class SwarmMember implements Startable {
   /** A manager of this membership has begun: what is done only at the beginning is done. */
   #hasBegun = false;
   #manager: ManagerPart | undefined;
+  #isRemoved = false;
   #changing: Promise<void> = Promise.resolve();
-  #unsubscribe: (() => void) | undefined;
+  #unsubscribes: (() => void)[] = [];
 
   constructor(options: SwarmMemberOptions, modules: SwarmMemberModules) {
     this.#options = options;
@@ -67,23 +71,64 @@ export class SwarmMember implements Startable {
     return this.#manager;
   }
 
+  /** The swarm has no such node any more: what is left of it here waits for `leave`. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
   get control(): ControlApi | undefined {
     return this.#manager?.control;
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#begin(() => this.#takeRole());
+  }
+
+  /**
+   * As `start`, for a node that has been in the swarm before: one that the managers do not have among them any more begins as a worker,
+   * and as such is told what it is now.
+   */
+  resume(): Promise<void> {
+    return this.#begin(async () => {
+      try {
+        await this.#takeRole();
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        this.#modules.log.warn({ error: messageOf(error) }, 'the managers do not take this node in as one of them');
+        this.#followRole();
+      }
+    });
+  }
+
+  async #begin(takeRole: () => Promise<void>): Promise<void> {
     try {
-      await this.#takeRole();
+      await takeRole();
       await this.worker.start();
     } catch (error) {
       await this.#manager?.stop();
       throw error;
     }
-    this.#unsubscribe = this.identity.onChange(() => this.#followRole());
+    this.#unsubscribes = [
+      this.identity.onChange(() => this.#followRole()),
+      this.worker.agent.onRemoved(() => this.#retire()),
+    ];
+    // It may have changed, or been unlocked, meanwhile.
+    this.#followRole();
+  }
+
+  /**
+   * Gives a locked manager its key. Resolves when it takes part again; when that fails, it is tried again until it works.
+   * @throws WaggleError as `takeRole` failed the first time.
+   */
+  async unlock(material: TlsMaterial): Promise<void> {
+    const attempt = this.#changing.then(() => this.#takeRole());
+    this.#changing = attempt.catch(() => this.#followRoleUntilDone());
+    this.identity.replace(material);
+    await attempt;
   }
 
   async stop(): Promise<void> {
-    this.#unsubscribe?.();
+    this.#unsubscribe();
     this.#abort.abort(new WaggleError('aborted', 'the node stops'));
     await this.#changing;
     await this.worker.stop();
@@ -92,11 +137,26 @@ export class SwarmMember implements Startable {
 
   /** Everything of the swarm is gone from this host when it resolves, but for the files of identity and state. */
   async leave(): Promise<void> {
-    this.#unsubscribe?.();
+    this.#unsubscribe();
     this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
     await this.#changing;
     await this.worker.leave();
     await this.#manager?.stop();
+  }
+
+  #unsubscribe(): void {
+    for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
+  }
+
+  /** A manager that was removed must not go on as one: it would vie for a leadership that it can no longer have. */
+  #retire(): void {
+    this.#isRemoved = true;
+    this.#changing = this.#changing.then(async () => {
+      const manager = this.#manager;
+      this.#manager = undefined;
+      this.#modules.onManager(undefined);
+      await manager?.stop();
+    });
   }
 
   #followRole(): void {
@@ -123,12 +183,13 @@ export class SwarmMember implements Startable {
 
   /** worker -> manager and back, as the certificate has it; nothing when it is so already. */
   async #takeRole(): Promise<void> {
+    if (this.#isRemoved) return;
     if (this.identity.role === 'worker') {
       if (this.#config.raftId !== undefined) await this.#becomeWorker();
       return;
     }
-    if (this.#manager !== undefined) return;
-    const raftId = this.#config.raftId ?? (await this.#chooseRaftId());
+    if (this.#manager !== undefined || this.identity.isLocked) return;
+    const raftId = this.#ownRaftId() ?? (await this.#chooseRaftId());
     const manager = this.#makeManager(raftId);
     await manager.start();
     this.#create = undefined;
@@ -146,9 +207,18 @@ export class SwarmMember implements Startable {
     await Promise.all(
       MANAGER_FOLDERS.map((name) => rm(path.join(this.#options.dataDir, name), { recursive: true, force: true })),
     );
+    await this.#modules.identityStore.saveRaftKeys([], { replaces: true });
     const { raftId: _former, ...config } = this.#config;
     await this.#keep(config);
     this.#modules.log.info({}, 'this node is a worker');
+  }
+
+  /** Who has lost its log has forgotten what it voted and acknowledged: under its old ID it could break what Raft promises. */
+  #ownRaftId(): number | undefined {
+    const { raftId } = this.#config;
+    if (raftId === undefined || this.#create !== undefined || hasRaftLog(this.#options.dataDir)) return raftId;
+    this.#modules.log.warn({ raftId }, 'the Raft log is not there, joining the managers under another Raft ID');
+    return undefined;
   }
 
   async #chooseRaftId(): Promise<number> {
@@ -175,7 +245,17 @@ export class SwarmMember implements Startable {
         ...(this.#create === undefined ? {} : { create: this.#create }),
         forceNewCluster: this.#options.forceNewCluster === true && !this.#hasBegun,
       },
-      { ...this.#modules, source: this.identity },
+      {
+        ...this.#modules,
+        source: this.identity,
+        keyFile: this.#modules.identityStore,
+        witness: gossipWitness(this.worker.members, this.#modules),
+      },
     );
   }
+}
+
+/** By the managers themselves: to ask again changes nothing as long as they have not changed their mind. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof WaggleError && REFUSALS.has(error.code);
 }

@@ -1,3 +1,5 @@
+import type { ApiObject } from '../../manager/controlapi/control-api.ts';
+import type { ManagerStatus } from '../../proto/objects/node.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 
 /** While no manager leads. */
@@ -18,6 +20,17 @@ export function notManager(): WaggleError {
   );
 }
 
+export function swarmLocked(): WaggleError {
+  return unavailable(
+    'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.',
+  );
+}
+
+/** For leaving without force. */
+export function lockedMustForce(): WaggleError {
+  return unavailable('Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message.');
+}
+
 export function alreadyInSwarm(): WaggleError {
   return unavailable(
     'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
@@ -33,15 +46,46 @@ export function notLocked(): WaggleError {
   return new WaggleError('already-exists', 'swarm is not locked');
 }
 
-/** For a manager that leaves without force. */
-export function managerMustForce(managers: number): WaggleError {
-  const last =
-    managers <= 1
-      ? 'Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. '
-      : 'Removing this node leaves the swarm without enough managers. The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to suppress this message. ';
-  return unavailable(
-    `You are attempting to leave the swarm on a node that is participating as a manager. ${last}`.trimEnd(),
-  );
+/** For a node that comes back after it was taken out of the swarm; Docker has no text for it. */
+export const REMOVED =
+  'This node was removed from the swarm. Use "docker swarm leave --force" to forget the swarm here, then it can join again.';
+
+/** The managers as the leader sees them; `isReachable` is the node's own state. */
+export interface ManagerStats {
+  isReachable: boolean;
+  reachable: number;
+  unreachable: number;
+}
+
+/** @param nodes as the Engine API shows them. */
+export function managerStats(nodes: readonly ApiObject[], self: string): ManagerStats {
+  const managers = nodes.flatMap((node) => {
+    const status = node['ManagerStatus'] as ManagerStatus | null | undefined;
+    return status === null || status === undefined ? [] : [{ id: node['ID'], state: status.Reachability }];
+  });
+  const count = (state: string): number => managers.filter((manager) => manager.state === state).length;
+  return {
+    isReachable: managers.some(({ id, state }) => id === self && state === 'reachable'),
+    reachable: count('reachable'),
+    unreachable: count('unreachable'),
+  };
+}
+
+/** For a manager that leaves without force (moby daemon/cluster/swarm.go); without `stats` when no leader can be asked. */
+export function managerMustForce(stats: ManagerStats | undefined): WaggleError {
+  const { reachable, unreachable } = stats ?? { reachable: 0, unreachable: 0 };
+  const participating = 'You are attempting to leave the swarm on a node that is participating as a manager. ';
+  const restore =
+    'The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to suppress this message.';
+  const losesQuorum = stats?.isReachable === true && reachable - 2 <= unreachable;
+  if (!losesQuorum) return unavailable(`${participating}${restore}`);
+  if (reachable + unreachable === 1) {
+    const last =
+      'Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
+    return unavailable(`${participating}${last}`);
+  }
+  const leaves = `Removing this node leaves ${reachable - 1} managers out of ${reachable + unreachable}. `;
+  return unavailable(`${participating}${leaves}Without a Raft quorum your swarm will be inaccessible. ${restore}`);
 }
 
 function unavailable(message: string): WaggleError {

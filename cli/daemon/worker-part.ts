@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { Agent } from '../../worker/agent/agent.ts';
 import type { SwarmFacts } from '../../worker/agent/swarm-facts.ts';
 import { ContainerNames, DEFAULT_CONTAINER_NAMES_OPTIONS } from '../../worker/docker/container-names.ts';
@@ -6,23 +7,30 @@ import { describeNode } from '../../worker/docker/describe-node.ts';
 import { DockerExecutor } from '../../worker/docker/docker-executor.ts';
 import { DEFAULT_IMAGE_PULLER_OPTIONS, ImagePuller } from '../../worker/docker/image-puller.ts';
 import { DEFAULT_LOCAL_NETWORKS_OPTIONS, LocalNetworks } from '../../worker/docker/local-networks.ts';
+import { TaskError } from '../../worker/exec/controller.ts';
 import { EndpointGossip } from '../../worker/gossip/endpoint-gossip.ts';
+import type { Members, MemberState } from '../../worker/gossip/members.ts';
 import { CertificateRenewer } from '../../worker/identity/certificate-renewer.ts';
 import type { Identity } from '../../worker/identity/identity.ts';
 import type { IdentityStore } from '../../worker/identity/identity-store.ts';
+import { Tunnel } from '../../worker/network/encryption/tunnel.ts';
 import { inventoryOf, type EngineInventory, type InspectedNetwork } from '../../worker/network/engine-inventory.ts';
 import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
 import { SandboxBinding } from '../../worker/network/sandbox/sandbox-binding.ts';
 import { SandboxSet } from '../../worker/network/sandbox/sandbox-set.ts';
+import { LinuxTunnel } from '../../worker/network/system/linux-tunnel.ts';
 import type { AssignedNetwork } from '../../worker/network/assigned-network.ts';
+import { ENCRYPTION_PLUGIN, isEncrypted } from '../../proto/objects/tunnel.ts';
+import type { Question } from '../../proto/objects/diagnosis/question.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { WorkerNetwork } from '../../worker/network/worker-network.ts';
-import type { Clock } from '../../proto/runtime/clock.ts';
+import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import type { EngineSide } from './engine-side.ts';
+import { splitHostPort } from './addresses.ts';
 import type { MemberConfig } from './member-config.ts';
 import { checkDataPathPort } from './preflight.ts';
 
@@ -30,6 +38,7 @@ export const GOSSIP_PORT = 7946;
 /** As long as Docker's join waits for a manager. */
 const FIRST_FACTS_MS = 20_000;
 const RESOLVE_MS = 2_000;
+const ROTATION_SPREAD_MS = 3_600_000;
 const TWIN_OPTION = 'waggle.network';
 
 export interface WorkerPartOptions {
@@ -63,8 +72,11 @@ export class WorkerPart implements Startable {
   readonly #names: ContainerNames;
   readonly #gossip: EndpointGossip;
   readonly #resolver: SandboxSet;
+  readonly #tunnel: Tunnel;
   readonly #renewer: CertificateRenewer;
   #network: WorkerNetwork | undefined;
+  #newestTag: number | undefined;
+  #cancelRotation: CancelTimer | undefined;
   #started: Startable[] = [];
   readonly #unsubscribes: (() => void)[] = [];
 
@@ -79,7 +91,7 @@ export class WorkerPart implements Startable {
       {
         ...shared,
         images: new ImagePuller(DEFAULT_IMAGE_PULLER_OPTIONS, shared),
-        networks: { ensure: (networkId) => this.networks.ensure(networkId) },
+        networks: { ensure: (networkId) => this.#ensureNetwork(networkId) },
       },
     );
     this.#renewer = new CertificateRenewer({
@@ -88,6 +100,10 @@ export class WorkerPart implements Startable {
       store: modules.identityStore,
       managers: () => this.agent.managers,
     });
+    this.#tunnel = new Tunnel(
+      { nodeId: identity.nodeId, folder: path.join(options.execRoot, 'tunnel') },
+      { ...shared, kernel: new LinuxTunnel(shared) },
+    );
     this.agent = new Agent(
       {
         dataDir: options.dataDir,
@@ -100,8 +116,14 @@ export class WorkerPart implements Startable {
         ...shared,
         identity,
         executor: this.#executor,
-        describe: () => describeNode(engineSide.engine),
+        describe: () => describeNode(engineSide.engine, this.#tunnel.publicKey === '' ? [] : [ENCRYPTION_PLUGIN]),
+        tunnelKey: () => this.#tunnel.publicKey,
         renew: () => this.#renewer.renewNow(),
+        answer: (question) => this.#diagnose(question),
+        managerWatch: {
+          isMissed: (nodeId) => isMissed(this.members.get(nodeId)?.state),
+          onChange: (listener) => this.members.onChange(listener),
+        },
       },
     );
     const { assigned } = this.agent.tasks;
@@ -114,13 +136,19 @@ export class WorkerPart implements Startable {
     this.#resolver = new SandboxSet({ table: this.#gossip, clock, log });
   }
 
+  /** Who lives, by gossip. */
+  get members(): Members {
+    return this.#gossip.members;
+  }
+
   /**
    * Resolves once a manager has told this node of the swarm, now or in an earlier life.
    * @throws WaggleError deadline-exceeded when none does within 20 s; then nothing is left running.
    */
   async start(): Promise<void> {
     try {
-      await this.#begin(this.#gossip, this.#resolver, this.agent);
+      this.#tunnel.onCapability(() => this.agent.registerAnew());
+      await this.#begin(this.#tunnel, this.#gossip, this.#resolver, this.agent);
       const facts = await this.#firstFacts();
       checkDataPathPort(facts.cluster.DataPathPort);
       const network = this.#makeNetwork(facts.cluster.DataPathPort);
@@ -139,6 +167,7 @@ export class WorkerPart implements Startable {
   async stop(): Promise<void> {
     this.#modules.plugin.setBackend(undefined);
     this.#network = undefined;
+    this.#cancelRotation?.();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     await stopAll(this.#started.splice(0));
   }
@@ -150,6 +179,7 @@ export class WorkerPart implements Startable {
     await this.networks.stop();
     await this.networks.purge();
     await this.#network?.purge();
+    this.#gossip.leave();
     await this.stop();
   }
 
@@ -184,6 +214,18 @@ export class WorkerPart implements Startable {
     sync();
   }
 
+  /** A task for whose network this host can do nothing ends before it has a container. */
+  async #ensureNetwork(networkId: string): Promise<string> {
+    const network = this.agent.tasks.assigned.networks.get(networkId);
+    if (network === undefined || !isEncrypted(network)) return this.networks.ensure(networkId);
+    try {
+      this.#tunnel.assertAble();
+    } catch (error) {
+      throw new TaskError(messageOf(error), { temporary: false, cause: error });
+    }
+    return this.networks.ensure(networkId);
+  }
+
   #firstFacts(): Promise<SwarmFacts> {
     const { promise, resolve, reject } = Promise.withResolvers<SwarmFacts>();
     const cancel = this.#modules.clock.after(FIRST_FACTS_MS, () => {
@@ -203,6 +245,30 @@ export class WorkerPart implements Startable {
     this.#gossip.setPeers(others.map(({ nodeId, address }) => ({ nodeId, ...splitHostPort(address) })));
     const keys = facts.keys.filter((key) => key.subsystem === 'networking:gossip');
     this.#gossip.setKeys(keys.map(({ tag, key }) => ({ tag, key: Buffer.from(key, 'base64') })));
+    const hasMoved = this.#tunnel.learn({
+      address: facts.node.Tunnel?.Address,
+      dataPathPort: facts.cluster.DataPathPort,
+      members: facts.tunnelPeers ?? [],
+    });
+    if (hasMoved) this.#network?.refreshNames();
+    this.#rotateWith(Math.max(0, ...keys.map(({ tag }) => tag)));
+  }
+
+  /**
+   * The tunnel's key is replaced when the swarm's keys are: every 12 h. Not by all hosts at once, since each of them may lose packets for
+   * a moment; a restart in between leaves it to the next time.
+   */
+  #rotateWith(newestTag: number): void {
+    const isNewer = this.#newestTag !== undefined && newestTag > this.#newestTag;
+    this.#newestTag = newestTag;
+    if (!isNewer) return;
+    this.#cancelRotation?.();
+    this.#cancelRotation = this.#modules.clock.after(this.#modules.random() * ROTATION_SPREAD_MS, () => {
+      this.#tunnel.rotateKey().then(
+        () => this.agent.registerAnew(),
+        (error: unknown) => this.#modules.log.warn({ error: messageOf(error) }, 'tunnel key stays until the next time'),
+      );
+    });
   }
 
   #makeNetwork(dataPathPort: number): WorkerNetwork {
@@ -220,8 +286,10 @@ export class WorkerPart implements Startable {
         leases,
         endpointTable: this.#gossip,
         containerNames: this.#names,
+        tunnel: this.#tunnel,
         inventory: () => this.#inventory(),
         resolveNetwork: (networkId) => this.#awaitNetwork(networkId),
+        sandboxOf: (containerId) => this.#sandboxOf(containerId),
         reportAddresses: (held) => leases.report(held),
         isTaskReady: (task) => tasks.statusOf(task.ID)?.State === 'running' && !isTerminal(task.DesiredState),
         clock,
@@ -229,6 +297,17 @@ export class WorkerPart implements Startable {
         log,
       },
     );
+  }
+
+  async #diagnose(question: Question): Promise<unknown> {
+    if (this.#network !== undefined) return this.#network.diagnose(question);
+    throw new WaggleError('unavailable', 'the node is still taking up its networks');
+  }
+
+  async #sandboxOf(containerId: string): Promise<string> {
+    const { engine } = this.#modules.engineSide;
+    const { NetworkSettings } = await engine.call((docker) => docker.getContainer(containerId).inspect());
+    return NetworkSettings.SandboxKey ?? '';
   }
 
   async #inventory(): Promise<EngineInventory> {
@@ -262,7 +341,6 @@ export class WorkerPart implements Startable {
   }
 }
 
-function splitHostPort(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(':');
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+function isMissed(state: MemberState | undefined): boolean {
+  return state !== undefined && state !== 'alive';
 }

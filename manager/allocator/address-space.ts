@@ -1,5 +1,6 @@
 /** Addresses kept in one word group; groups exist only once something in them was taken. */
 const CHUNK = 1024;
+const CHUNK_BITS = 10n;
 
 interface Chunk {
   bits: Uint32Array;
@@ -12,16 +13,16 @@ interface Chunk {
  * on the size of the block beyond one step per full group of 1024.
  */
 export class AddressSpace {
-  readonly #first: number;
-  readonly #last: number;
-  readonly #from: number;
-  readonly #to: number;
-  readonly #chunks = new Map<number, Chunk>();
+  readonly #first: bigint;
+  readonly #last: bigint;
+  readonly #from: bigint;
+  readonly #to: bigint;
+  readonly #chunks = new Map<bigint, Chunk>();
   #takenInRange = 0;
-  #next: number;
+  #next: bigint;
 
   /** Inclusive bounds of all addresses, and of the range that `takeNext` gives from. */
-  constructor(options: { first: number; last: number; from: number; to: number }) {
+  constructor(options: { first: bigint; last: bigint; from: bigint; to: bigint }) {
     this.#first = options.first;
     this.#last = options.last;
     this.#from = options.from;
@@ -29,28 +30,28 @@ export class AddressSpace {
     this.#next = options.from;
   }
 
-  /** Addresses that `takeNext` can still give. */
+  /** Addresses that `takeNext` can still give; not exact above 2^53. */
   get freeCount(): number {
-    return this.#to - this.#from + 1 - this.#takenInRange;
+    return Number(this.#to - this.#from + 1n - BigInt(this.#takenInRange));
   }
 
-  includes(address: number): boolean {
+  includes(address: bigint): boolean {
     return address >= this.#first && address <= this.#last;
   }
 
-  has(address: number): boolean {
-    const chunk = this.#chunks.get(Math.floor(address / CHUNK));
-    const at = address % CHUNK;
+  has(address: bigint): boolean {
+    const chunk = this.#chunks.get(address >> CHUNK_BITS);
+    const at = within(address);
     return chunk !== undefined && (((chunk.bits[at >> 5] ?? 0) >>> (at & 31)) & 1) === 1;
   }
 
   /** @returns false when it is taken or not of this space. */
-  take(address: number): boolean {
+  take(address: bigint): boolean {
     if (!this.includes(address) || this.has(address)) return false;
-    const key = Math.floor(address / CHUNK);
+    const key = address >> CHUNK_BITS;
     const chunk = this.#chunks.get(key) ?? { bits: new Uint32Array(CHUNK / 32), taken: 0 };
     this.#chunks.set(key, chunk);
-    const at = address % CHUNK;
+    const at = within(address);
     chunk.bits[at >> 5] = (chunk.bits[at >> 5] ?? 0) | (1 << (at & 31));
     chunk.taken++;
     if (this.#inRange(address)) this.#takenInRange++;
@@ -58,22 +59,22 @@ export class AddressSpace {
   }
 
   /** @returns undefined when none is free. */
-  takeNext(): number | undefined {
+  takeNext(): bigint | undefined {
     if (this.freeCount <= 0) return undefined;
     const found = this.#firstFree(this.#next, this.#to) ?? this.#firstFree(this.#from, this.#to);
     if (found === undefined) return undefined;
     this.take(found);
-    this.#next = found === this.#to ? this.#from : found + 1;
+    this.#next = found === this.#to ? this.#from : found + 1n;
     return found;
   }
 
   /** @returns false when it was free. */
-  free(address: number): boolean {
+  free(address: bigint): boolean {
     if (!this.has(address)) return false;
-    const key = Math.floor(address / CHUNK);
+    const key = address >> CHUNK_BITS;
     const chunk = this.#chunks.get(key);
     if (chunk === undefined) return false;
-    const at = address % CHUNK;
+    const at = within(address);
     chunk.bits[at >> 5] = (chunk.bits[at >> 5] ?? 0) & ~(1 << (at & 31));
     chunk.taken--;
     if (chunk.taken === 0) this.#chunks.delete(key);
@@ -82,22 +83,26 @@ export class AddressSpace {
   }
 
   /** Makes `takeNext` go on after this address. */
-  resumeAfter(address: number): void {
-    if (this.#inRange(address)) this.#next = address === this.#to ? this.#from : address + 1;
+  resumeAfter(address: bigint): void {
+    if (this.#inRange(address)) this.#next = address === this.#to ? this.#from : address + 1n;
   }
 
-  #inRange(address: number): boolean {
+  #inRange(address: bigint): boolean {
     return address >= this.#from && address <= this.#to;
   }
 
-  #firstFree(from: number, to: number): number | undefined {
+  #firstFree(from: bigint, to: bigint): bigint | undefined {
     for (let address = from; address <= to; ) {
-      const chunk = this.#chunks.get(Math.floor(address / CHUNK));
+      const chunk = this.#chunks.get(address >> CHUNK_BITS);
       if (chunk === undefined) return address;
-      if (chunk.taken === CHUNK) address = (Math.floor(address / CHUNK) + 1) * CHUNK;
-      else if (this.has(address)) address++;
+      if (chunk.taken === CHUNK) address = ((address >> CHUNK_BITS) + 1n) << CHUNK_BITS;
+      else if (this.has(address)) address += 1n;
       else return address;
     }
     return undefined;
   }
+}
+
+function within(address: bigint): number {
+  return Number(address & ((1n << CHUNK_BITS) - 1n));
 }

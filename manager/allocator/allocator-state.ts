@@ -111,7 +111,7 @@ export class AllocatorState {
       if (owner !== undefined) duplicates.push({ networkId, address, owner, other: holder });
     }
     for (const { holder, networkId, address } of reserved) {
-      if (!this.addresses.networksOf(holder).includes(networkId) && this.#mayYetCommit(tx, holder)) {
+      if (!this.addresses.holdsLike(networkId, holder, address) && this.#mayYetCommit(tx, holder)) {
         this.addresses.give(networkId, holder, address);
       }
     }

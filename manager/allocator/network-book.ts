@@ -5,7 +5,7 @@ import { type AddressPools, planSubnet } from './subnet-plan.ts';
 
 export type Allocated = Required<NetworkObject>['Allocated'];
 
-/** libnetwork's netlabel for the VXLAN IDs of an overlay network, comma-separated, one per subnet. */
+/** libnetwork's netlabel for the VXLAN IDs of an overlay network, comma-separated, one per IPv4 subnet. */
 export const VXLAN_ID_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 
 /** VNIs that are given out without being asked for (libnetwork ovmanager); lower ones are left to users. */
@@ -47,14 +47,16 @@ export class NetworkBook {
     const taken = [...this.#networks.values()].flatMap((other) =>
       other.Subnets.flatMap(({ Subnet }) => blockOfText(Subnet)),
     );
-    const subnets = (configs.length === 0 ? [{}] : configs).map((config) => {
+    // An overlay always has IPv4, whatever else it has (libnetwork: "IPv4 cannot be disabled" for swarm scope).
+    const needsIpv4 = configs.every(({ Subnet = '' }) => Subnet.includes(':'));
+    const subnets = (needsIpv4 ? [{}, ...configs] : configs).map((config) => {
       const subnet = planSubnet(config, taken, from, network.Spec.Ingress === true);
       taken.push(...blockOfText(subnet.Subnet));
       return subnet;
     });
     const vnis = this.#vnisFor(
       network.Spec,
-      subnets.map(({ Subnet }) => Subnet),
+      subnets.map(({ Subnet }) => Subnet).filter((subnet) => !subnet.includes(':')),
     );
     const allocated: Allocated = {
       Driver: 'overlay',
@@ -96,7 +98,6 @@ export class NetworkBook {
 }
 
 function refuseUnsupported(spec: NetworkSpec): void {
-  if (spec.IPv6Enabled === true) throw new WaggleError('unimplemented', 'IPv6 networks are not supported yet');
   if (spec.ConfigFrom !== undefined)
     throw new WaggleError('unimplemented', 'config-from networks are not supported yet');
   const driver = spec.DriverConfiguration?.Name ?? '';

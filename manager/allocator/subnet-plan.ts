@@ -6,15 +6,18 @@ import {
   contains,
   formatAddress,
   formatCidr,
+  endsOf,
   lastOf,
   overlap,
   parseAddress,
   parsePrefix,
+  prefixLength,
+  sizeOf,
 } from './cidr.ts';
 
 /** Where subnets come from that a network did not choose itself. */
 export interface AddressPools {
-  /** CIDRs, in the order in which they are used up. */
+  /** CIDRs, IPv4, in the order in which they are used up. */
   pools: readonly string[];
   /** Prefix length of a subnet. */
   subnetSize: number;
@@ -49,7 +52,6 @@ export function planSubnet(
 }
 
 function givenBlock(text: string, taken: readonly Cidr[]): Cidr {
-  if (text.includes(':')) throw refused('IPv6 networks are not supported yet');
   const prefix = parsePrefix(text);
   if (prefix === undefined)
     throw refused(`invalid network config:\ninvalid subnet ${text}: invalid CIDR block notation`);
@@ -62,27 +64,27 @@ function givenBlock(text: string, taken: readonly Cidr[]): Cidr {
 
 /** The lowest chunk of the pools that overlaps nothing; steps over each taken block once. */
 function nextChunk(taken: readonly Cidr[], { pools, subnetSize }: AddressPools, ingress: boolean): Cidr {
-  const sorted = taken.toSorted((a, b) => a.base - b.base);
+  const sorted = taken.toSorted((a, b) => (a.base < b.base ? -1 : 1));
   for (const [at, text] of pools.entries()) {
     const pool = parsePrefix(text)?.block;
     if (pool === undefined) continue;
-    const bits = Math.max(subnetSize, pool.bits);
-    const size = 2 ** (32 - bits);
+    const bits = Math.max(pool.bits, pool.bits - prefixLength(pool) + subnetSize);
+    const size = sizeOf({ base: pool.base, bits });
     const kept = at === 0 && !ingress;
     let base = kept ? pool.base + size : pool.base;
     for (const other of sorted) {
       if (overlap(other, { base, bits })) base = blockOf(lastOf(other), bits).base + size;
     }
-    if (base + size - 1 <= lastOf(pool)) return { base, bits };
+    if (base + size - 1n <= lastOf(pool)) return { base, bits };
   }
   throw refused(USED_UP);
 }
 
-function auxiliaryOf(config: IpamConfig, block: Cidr): Set<number> {
-  const addresses = new Set<number>();
+function auxiliaryOf(config: IpamConfig, block: Cidr): Set<bigint> {
+  const addresses = new Set<bigint>();
   for (const [name, text] of Object.entries(config.AuxiliaryAddresses ?? {})) {
     const address = addressIn(block, text, `invalid auxiliary address ${name}`);
-    if (addresses.has(address) || isEnd(block, address)) {
+    if (addresses.has(address) || endsOf(block).includes(address)) {
       throw refused(`failed to allocate secondary ip address (${name}:${text}): Address already in use`);
     }
     addresses.add(address);
@@ -90,18 +92,19 @@ function auxiliaryOf(config: IpamConfig, block: Cidr): Set<number> {
   return addresses;
 }
 
-function gatewayOf(config: IpamConfig, block: Cidr, auxiliary: ReadonlySet<number>): number {
+function gatewayOf(config: IpamConfig, block: Cidr, auxiliary: ReadonlySet<bigint>): bigint {
   const text = config.Gateway ?? '';
   if (text !== '') {
     const gateway = addressIn(block, text, `invalid gateway ${text}`);
-    if (auxiliary.has(gateway) || isEnd(block, gateway)) {
+    if (auxiliary.has(gateway) || endsOf(block).includes(gateway)) {
       throw refused(`failed to allocate gateway (${text}): Address already in use`);
     }
     return gateway;
   }
-  let first = block.base + 1;
-  while (auxiliary.has(first)) first++;
-  if (first >= lastOf(block)) throw refused('failed to allocate gateway (): No available addresses on this pool');
+  let first = block.base + 1n;
+  while (auxiliary.has(first)) first += 1n;
+  if (first > lastOf(block) || endsOf(block).includes(first))
+    throw refused('failed to allocate gateway (): No available addresses on this pool');
   return first;
 }
 
@@ -115,20 +118,16 @@ function rangeOf(config: IpamConfig, block: Cidr): string {
   if (prefix.block.bits < block.bits) throw refused(`${begin}: CIDR block is bigger than its parent subnet ${subnet}`);
   if (prefix.address !== prefix.block.base) throw refused(`${begin}: it should be ${formatCidr(prefix.block)}`);
   if (!overlap(prefix.block, block)) throw refused(`${begin}: parent subnet ${subnet} doesn't contain ip-range`);
-  return text;
+  return formatCidr(prefix.block);
 }
 
-function addressIn(block: Cidr, text: string, what: string): number {
+function addressIn(block: Cidr, text: string, what: string): bigint {
   const address = parseAddress(text);
   if (address === undefined) throw refused(`invalid network config:\n${what}: invalid address`);
   if (!contains(block, address)) {
     throw refused(`invalid network config:\n${what}: parent subnet ${formatCidr(block)} doesn't contain this address`);
   }
   return address;
-}
-
-function isEnd(block: Cidr, address: number): boolean {
-  return address === block.base || address === lastOf(block);
 }
 
 function refused(text: string): WaggleError {

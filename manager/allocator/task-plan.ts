@@ -6,7 +6,7 @@ import { type AllocationOutcome, overlayTargets, waiting } from './allocation-ou
 import { networkReady } from './endpoint-plan.ts';
 
 /**
- * Gives a new task an address on each of its overlay networks, or none: when one network has none left, the
+ * Gives a new task an address on each of its overlay networks, IPv4 and, where the network has it, IPv6; or none: when one network has none left, the
  * others are not touched. Asked again before the task is written, the answer is the same.
  */
 export function planTask(
@@ -21,17 +21,19 @@ export function planTask(
   for (const { Target: networkId } of targets) {
     const ready = networkReady(tx, addresses, networkId);
     if (!ready.ok) return ready;
-    if (addresses.addressOf(networkId, holder) === undefined && addresses.freeCount(networkId) === 0) {
-      return noneLeft(task, networkId);
+    for (const family of addresses.families(networkId)) {
+      const held = addresses.addressOf(networkId, holder, family) !== undefined;
+      if (!held && addresses.freeCount(networkId, family) === 0) return noneLeft(task, networkId);
     }
   }
   const attachments: TaskNetworkAttachment[] = [];
   for (const { Target: networkId, Aliases: aliases, DriverOpts: options } of targets) {
-    const grant = addresses.give(networkId, holder);
-    if (!grant.ok) return noneLeft(task, networkId);
+    const grants = addresses.families(networkId).map((family) => addresses.give(networkId, holder, undefined, family));
+    const given = grants.flatMap((grant) => (grant.ok ? grant.address : []));
+    if (given.length === 0 || given.length < grants.length) return noneLeft(task, networkId);
     attachments.push({
       NetworkID: networkId,
-      Addresses: [grant.address],
+      Addresses: given,
       ...(aliases == null ? {} : { Aliases: aliases }),
       ...(options == null ? {} : { DriverOpts: options }),
     });

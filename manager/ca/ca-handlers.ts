@@ -14,9 +14,10 @@ export function addCaServices(
   });
   nodeCaService.add(server, {
     issueNodeCertificate: gate.open(async (request, caller) => {
-      const issued = await authority.issue(request, caller);
+      const { lock, ...issued } = await authority.issue(request, caller);
       return {
         ...issued,
+        ...(lock === undefined ? {} : { unlockKey: lock.key, lockVersion: lock.version }),
         certificate: Buffer.from(issued.certificate),
         rootCertificate: Buffer.from(issued.rootCertificate),
       };

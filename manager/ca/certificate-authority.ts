@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ClusterObject } from '../../proto/objects/cluster.ts';
 import { newId } from '../../proto/objects/naming.ts';
 import type { NodeAvailability, NodeObject, NodeRole } from '../../proto/objects/node.ts';
+import type { ManagerLock } from '../../proto/objects/unlock-key.ts';
 import type { Caller } from '../../proto/rpc/caller.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
@@ -35,6 +36,8 @@ export interface IssuedCertificate {
   /** PEM. */
   certificate: string;
   rootCertificate: string;
+  /** For a manager: what it locks its keys on disk with. */
+  lock?: ManagerLock;
 }
 
 /**
@@ -130,7 +133,7 @@ export class CertificateAuthority {
     const ca = await this.#open(cluster);
     const subject = { nodeId, clusterId: cluster.ID, role };
     const certificate = await ca.issue(publicKey, subject, this.#clock.now(), certExpiryMs(cluster));
-    return { ...subject, certificate, rootCertificate: cluster.RootCA.Certificate };
+    return { ...subject, certificate, rootCertificate: cluster.RootCA.Certificate, ...lockFor(role, cluster) };
   }
 
   #open(cluster: ClusterObject): Promise<RootCa> {
@@ -162,6 +165,11 @@ export function newNode(nodeId: string, role: NodeRole, availability: NodeAvaila
     Status: { State: 'unknown' },
     CertificateRole: role,
   };
+}
+
+/** A worker gets no key: it has nothing that would be locked. */
+function lockFor(role: NodeRole, { UnlockKey, Version }: ClusterObject): Pick<IssuedCertificate, 'lock'> {
+  return role === 'manager' ? { lock: { key: UnlockKey ?? '', version: Version.Index } } : {};
 }
 
 function availabilityOf(given: string): NodeAvailability {

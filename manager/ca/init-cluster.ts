@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { ClusterKey, ClusterSpec } from '../../proto/objects/cluster.ts';
 import { newId } from '../../proto/objects/naming.ts';
 import type { NodeAvailability } from '../../proto/objects/node.ts';
+import { newUnlockKey } from '../../proto/objects/unlock-key.ts';
 import type { TlsMaterial } from '../../proto/rpc/credentials.ts';
 import { type Clock, rfc3339 } from '../../proto/runtime/clock.ts';
 import type { NewObject, Store } from '../store/transaction.ts';
@@ -25,6 +26,8 @@ export interface InitClusterOptions {
   /** host:port under which other nodes reach this manager. */
   managerAddress: string;
   raftId?: number;
+  /** Managers are locked from the beginning, whatever the spec says. */
+  autoLock?: boolean;
 }
 
 /** A new swarm before it is written anywhere: its first objects and its first manager's identity. */
@@ -39,9 +42,10 @@ export async function initCluster(options: InitClusterOptions, modules: { clock:
   const now = modules.clock.now();
   const root = await createRoot(now);
   const [clusterId, nodeId] = [newId(), newId()];
+  const spec = withDefaults(options.spec ?? {}, options.autoLock === true);
   const cluster: NewObject<'clusters'> = {
     ID: clusterId,
-    Spec: withDefaults(options.spec ?? {}),
+    Spec: spec,
     JoinTokens: { Worker: newJoinToken(root.certificate), Manager: newJoinToken(root.certificate) },
     RootCA: { Certificate: root.certificate, Key: root.key },
     DefaultAddrPool: nonEmpty(options.defaultAddrPool) ?? [DEFAULT_ADDRESS_POOL],
@@ -49,6 +53,7 @@ export async function initCluster(options: InitClusterOptions, modules: { clock:
     DataPathPort: options.dataPathPort || DEFAULT_DATA_PATH_PORT,
     Keys: [newGossipKey(1, now)],
     RemovedNodes: [],
+    ...(spec.EncryptionConfig?.AutoLockManagers === true ? { UnlockKey: newUnlockKey(randomBytes) } : {}),
   };
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const publicKey = pair.publicKey.export({ type: 'spki', format: 'der' });
@@ -94,7 +99,7 @@ function firstNode(nodeId: string, options: InitClusterOptions): NewObject<'node
 }
 
 /** Docker fills these in at init, and clients read them back (SWARM-BEHAVIOUR 2.1 to 2.4). */
-function withDefaults(spec: Partial<ClusterSpec>): ClusterSpec {
+function withDefaults(spec: Partial<ClusterSpec>, autoLock: boolean): ClusterSpec {
   return {
     ...spec,
     Name: 'default',
@@ -111,7 +116,7 @@ function withDefaults(spec: Partial<ClusterSpec>): ClusterSpec {
     Dispatcher: { HeartbeatPeriod: spec.Dispatcher?.HeartbeatPeriod || 5e9 },
     CAConfig: { ...spec.CAConfig, NodeCertExpiry: spec.CAConfig?.NodeCertExpiry || 7776e12 },
     TaskDefaults: spec.TaskDefaults ?? {},
-    EncryptionConfig: spec.EncryptionConfig ?? { AutoLockManagers: false },
+    EncryptionConfig: { AutoLockManagers: autoLock || spec.EncryptionConfig?.AutoLockManagers === true },
   };
 }
 

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import type { ClusterObject, ClusterSpec, JoinTokens } from '../../proto/objects/cluster.ts';
+import { newUnlockKey } from '../../proto/objects/unlock-key.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { ReadTx } from '../store/transaction.ts';
 import type { ControlApi } from './control-api.ts';
@@ -28,7 +30,7 @@ export class ClusterControl implements Methods {
     return { ...this.#modules.store.view(clusterOf).JoinTokens };
   }
 
-  /** Managers cannot be locked yet; the key of an unlocked swarm is empty, as Docker's is. */
+  /** Empty while managers are not locked, as Docker's is. */
   async getUnlockKey(): Promise<{ UnlockKey: string }> {
     return { UnlockKey: this.#modules.store.view(clusterOf).UnlockKey ?? '' };
   }
@@ -42,8 +44,11 @@ export class ClusterControl implements Methods {
       validateClusterSpec(spec, cluster.Spec);
       if (cluster.Version.Index !== args.version) throw outOfSequence();
       const root = cluster.RootCA.Certificate;
+      const { UnlockKey: present, ...others } = cluster;
+      const key = unlockKeyFor(spec, present, args.rotateManagerUnlockKey);
       tx.update('clusters', {
-        ...cluster,
+        ...others,
+        ...(key === undefined ? {} : { UnlockKey: key }),
         Spec: spec,
         RemovedNodes: unexpiredRemovals(cluster, clock.now()),
         JoinTokens: {
@@ -60,6 +65,12 @@ export class ClusterControl implements Methods {
 export function clusterOf(tx: ReadTx): ClusterObject {
   for (const cluster of tx.all('clusters')) return cluster;
   throw new WaggleError('not-found', 'This node is not part of a swarm');
+}
+
+/** There is one while, and only while, managers are locked (swarmkit controlapi/cluster.go). */
+function unlockKeyFor(spec: ClusterSpec, present: string | undefined, rotate: boolean): string | undefined {
+  if (spec.EncryptionConfig?.AutoLockManagers !== true) return undefined;
+  return present === undefined || rotate ? newUnlockKey(randomBytes) : present;
 }
 
 /** As Docker does it: what is absent or zero in the new spec stays as it was. */

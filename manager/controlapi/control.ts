@@ -2,6 +2,7 @@ import { ClusterControl } from './cluster.ts';
 import { ConfigControl } from './configs.ts';
 import type { ControlApi } from './control-api.ts';
 import type { ControlModules, ControlOptions } from './control-modules.ts';
+import { DiagnosisControl } from './diagnosis.ts';
 import { NetworkControl } from './networks.ts';
 import { NodeControl } from './nodes.ts';
 import { SecretControl } from './secrets.ts';
@@ -17,6 +18,7 @@ export class Control implements ControlApi {
   readonly #services: ServiceControl;
   readonly #tasks: TaskControl;
   readonly #networks: NetworkControl;
+  readonly #diagnosis: DiagnosisControl;
   readonly #secrets: SecretControl;
   readonly #configs: ConfigControl;
 
@@ -26,6 +28,7 @@ export class Control implements ControlApi {
     this.#services = new ServiceControl(modules);
     this.#tasks = new TaskControl(modules);
     this.#networks = new NetworkControl(modules);
+    this.#diagnosis = new DiagnosisControl(modules);
     this.#secrets = new SecretControl(modules);
     this.#configs = new ConfigControl(modules);
   }
@@ -104,6 +107,14 @@ export class Control implements ControlApi {
 
   removeNetwork(args: Args<'removeNetwork'>): ReturnType<ControlApi['removeNetwork']> {
     return this.#networks.removeNetwork(args);
+  }
+
+  getNetworkCheck(args: Args<'getNetworkCheck'>): ReturnType<ControlApi['getNetworkCheck']> {
+    return this.#diagnosis.getNetworkCheck(args);
+  }
+
+  getNetworkTrace(args: Args<'getNetworkTrace'>): ReturnType<ControlApi['getNetworkTrace']> {
+    return this.#diagnosis.getNetworkTrace(args);
   }
 
   listSecrets(args: Args<'listSecrets'>): ReturnType<ControlApi['listSecrets']> {

@@ -21,7 +21,7 @@ import { renderPeers, renderServices } from './render/network-usage.ts';
 import { resolve } from './resolve.ts';
 import { swarmError } from './swarm-error.ts';
 import { NETWORK_SHAPE, shaped } from './validation/spec-shape.ts';
-import { validateNetworkSpec } from './validation/network-spec.ts';
+import { networkWarning, validateNetworkSpec } from './validation/network-spec.ts';
 
 type Methods = Pick<ControlApi, 'listNetworks' | 'getNetwork' | 'createNetwork' | 'removeNetwork'>;
 
@@ -66,7 +66,7 @@ export class NetworkControl implements Methods {
       await store.update((tx) => removeIfUnused(tx, id));
       throw error;
     }
-    return { Id: id, Warning: '' };
+    return { Id: id, Warning: networkWarning(spec) };
   }
 
   async removeNetwork({ ref }: { ref: string }): Promise<Record<string, never>> {

@@ -57,7 +57,10 @@ export class NodeControl implements Methods {
     validateSpec(spec);
     await this.#modules.store.update((tx) => {
       const node = resolve(tx, 'nodes', args.ref);
-      if (node.Spec.Role === 'manager' && spec.Role === 'worker') assertNotLastManager(tx, node);
+      if (node.Spec.Role === 'manager' && spec.Role === 'worker') {
+        assertNotLastManager(tx, node);
+        this.#assertQuorumKept(tx, node);
+      }
       if (node.Spec.Role === 'worker' && spec.Role === 'manager' && !this.#options.promotion) {
         throw new WaggleError('unimplemented', 'promoting a node to manager is not supported yet');
       }
@@ -65,6 +68,16 @@ export class NodeControl implements Methods {
       tx.update('nodes', { ...node, Spec: spec });
     });
     return {};
+  }
+
+  /** Together with those that are on their way out already. */
+  #assertQuorumKept(tx: WriteTx, node: NodeObject): void {
+    if (node.RaftID === undefined) return;
+    const demoted = [...tx.all('nodes')].filter((other) => other.Spec.Role === 'worker');
+    const leaving = [node, ...demoted].flatMap(({ RaftID }) => (RaftID === undefined ? [] : [RaftID]));
+    if (this.#modules.canSpareManagers(leaving)) return;
+    const text = "can't remove member from the raft: this would result in a loss of quorum";
+    throw swarmError('failed-precondition', text);
   }
 
   /** Takes the node, what it held and its right to come back, in one change. */
@@ -118,8 +131,9 @@ function assertNotLastManager(tx: WriteTx, node: NodeObject): void {
 }
 
 function assertRemovable(node: NodeObject, force: boolean): void {
-  // While it is being demoted a manager is still a member of the raft group.
-  if (node.Spec.Role === 'manager' || node.CertificateRole === 'manager' || node.ManagerStatus !== undefined) {
+  // While it is being demoted a manager is still a member of the raft group; one that is down cannot give up its certificate.
+  const isLeaving = node.CertificateRole === 'manager' && node.Status.State === 'ready';
+  if (node.Spec.Role === 'manager' || isLeaving || node.ManagerStatus !== undefined) {
     throw swarmError(
       'failed-precondition',
       `node ${node.ID} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,

@@ -8,9 +8,16 @@ export interface HeldAddress {
 export interface AttachmentAllocator {
   /**
    * @param address this very one, or undefined for any. @param reference the same one always gets the same answer.
+   * @param ipv6 any of the network's IPv6 addresses, instead of its IPv4 ones.
    * @returns CIDR. @throws WaggleError not-found, permission-denied, out-of-range (none left), already-exists (taken).
    */
-  allocate(nodeId: string, networkId: string, address: string | undefined, reference: string): Promise<string>;
+  allocate(
+    nodeId: string,
+    networkId: string,
+    address: string | undefined,
+    reference: string,
+    ipv6: boolean,
+  ): Promise<string>;
   /** An address that the node does not hold is no error. */
   release(nodeId: string, networkId: string, address: string): Promise<void>;
   /** Releases every lease of the node that is not among those held. */

@@ -1,6 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import type { NodeDescription } from '../../proto/objects/node.ts';
 import type { TaskStatus } from '../../proto/objects/task.ts';
+import { isTunnelKey } from '../../proto/objects/tunnel.ts';
 import { ALL_NODES, type RpcGate } from '../../proto/rpc/gate.ts';
 import { dispatcherService, resourceAllocatorService } from '../../proto/rpc/services.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
@@ -23,6 +24,7 @@ export function addDispatcherServices(
         advertiseAddress: address(request.advertiseAddress),
         dataPathAddress: address(request.dataPathAddress),
         gossipAddress: address(request.gossipAddress),
+        tunnelKey: tunnelKey(request.tunnelKey),
       };
       return dispatcher.session(registration, caller, stream);
     }),
@@ -42,8 +44,14 @@ export function addDispatcherServices(
     ),
   });
   resourceAllocatorService.add(server, {
-    allocateAddress: gate.unary(ALL_NODES, async ({ networkId, address: wanted, reference }, { nodeId }) => ({
-      address: await allocator.allocate(nodeId, networkId, wanted === '' ? undefined : wanted, reference),
+    allocateAddress: gate.unary(ALL_NODES, async ({ networkId, address: wanted, reference, ipv6 }, { nodeId }) => ({
+      address: await allocator.allocate(
+        nodeId,
+        networkId,
+        wanted === '' ? undefined : wanted,
+        reference,
+        ipv6 === true,
+      ),
     })),
     releaseAddress: gate.unary(ALL_NODES, async (request, { nodeId }) => {
       await allocator.release(nodeId, request.networkId, request.address);
@@ -69,6 +77,11 @@ function parse<T>(json: Uint8Array, ...keys: string[]): T {
     throw new WaggleError('invalid-argument', 'not JSON', { cause: error });
   }
   throw new WaggleError('invalid-argument', `an object with ${keys.join(' and ')} was expected`);
+}
+
+function tunnelKey(text: string): string {
+  if (text === '' || isTunnelKey(text)) return text;
+  throw new WaggleError('invalid-argument', 'not a tunnel key');
 }
 
 function address(text: string): string {

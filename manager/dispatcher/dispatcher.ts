@@ -1,6 +1,6 @@
 import { newId } from '../../proto/objects/naming.ts';
 import type { Caller } from '../../proto/rpc/caller.ts';
-import type { ResponseStream } from '../../proto/rpc/gate.ts';
+import { nodeRemoved, type ResponseStream } from '../../proto/rpc/gate.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import { type CancelTimer, type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
@@ -12,14 +12,21 @@ import { concernsAgent } from './assignment-set.ts';
 import { type AssignmentsMessage } from './assignment-stream.ts';
 import { NodeRegistry, type RegistryEffect } from './node-registry.ts';
 import { NodeSession } from './node-session.ts';
+import type { NodeWitness } from './node-witness.ts';
 import { NodeWriter, type Registration } from './node-writer.ts';
 import { heartbeatPeriodMs, redirectMessage, type SessionMessage, sharedFacts } from './session-message.ts';
 import { StatusWriter, type StatusUpdate } from './status-writer.ts';
 
 const RETRY: BackoffOptions = { minMs: 200, maxMs: 5000, factor: 2, jitter: 0.2 };
+/** Hosts that are asked at the same time; the others of a greater disaster wait their turn. */
+const MAX_HOSTS_ASKED = 32;
+/** While a write is under way the registry is looked at no more often. */
+const BUSY_MS = 20;
 
 export interface DispatcherModules {
   store: Store;
+  /** Absent: silence for the grace is the only sign of a lost node. */
+  witness?: NodeWitness;
   clock: Clock;
   random: Random;
   log: Log;
@@ -41,6 +48,8 @@ export class Dispatcher implements Startable {
   #tasks: Promise<unknown>[] = [];
   #timer: CancelTimer | undefined;
   #wake: (() => void) | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #hostsAsked = 0;
 
   constructor(modules: DispatcherModules) {
     this.#modules = modules;
@@ -51,12 +60,16 @@ export class Dispatcher implements Startable {
   async start(): Promise<void> {
     if (this.#registry !== undefined) return;
     this.#abort = new AbortController();
-    const { store, clock } = this.#modules;
+    const { store, clock, witness } = this.#modules;
     const periodMs = store.view((tx) => heartbeatPeriodMs([...tx.all('clusters')][0]));
     const registry = new NodeRegistry({ periodMs });
     const known = store.view((tx) => [...tx.all('nodes')]);
-    for (const node of known) registry.expect(node.ID, node.Status.State === 'down', clock.now());
+    for (const node of known) {
+      registry.expect(node.ID, node.Status.State === 'down', clock.monotonic());
+    }
     this.#registry = registry;
+    this.#unsubscribe = witness?.onChange((nodeIds) => this.#hear(registry, nodeIds));
+    this.#hear(registry, new Set(known.map((node) => node.ID)));
     this.#tasks = [
       this.#follow(registry),
       this.#maintain(
@@ -70,6 +83,7 @@ export class Dispatcher implements Startable {
   async stop(): Promise<void> {
     this.#registry = undefined;
     this.#abort.abort(notLeading());
+    this.#unsubscribe?.();
     this.#watch?.close();
     this.#timer?.();
     this.#wake?.();
@@ -89,7 +103,7 @@ export class Dispatcher implements Startable {
     const sessionId = newId();
     const session = new NodeSession({ nodeId, sessionId }, { store: this.#modules.store, clock: this.#modules.clock });
     // In the registry first: from now on no older silence of the node can be written down as its end.
-    registry.register(nodeId, sessionId, this.#modules.clock.now());
+    registry.register(nodeId, sessionId, this.#modules.clock.monotonic());
     this.#sessions.get(nodeId)?.end(new WaggleError('aborted', 'a newer session of this node has begun'));
     this.#sessions.set(nodeId, session);
     this.#rearm(registry);
@@ -100,13 +114,14 @@ export class Dispatcher implements Startable {
     } finally {
       session.end(new WaggleError('aborted', 'the session has ended'));
       if (this.#sessions.get(nodeId) === session) this.#sessions.delete(nodeId);
+      registry.sessionLost(nodeId, sessionId, this.#modules.clock.monotonic());
     }
   }
 
   /** @returns milliseconds until the next one is expected. @throws WaggleError invalid-argument `session invalid`. */
   heartbeat(sessionId: string, caller: Caller): number {
     const { clock, random } = this.#modules;
-    const period = this.#leading().heartbeat(caller.nodeId, sessionId, clock.now(), random());
+    const period = this.#leading().heartbeat(caller.nodeId, sessionId, clock.monotonic(), random());
     if (period === undefined) throw sessionInvalid();
     return period;
   }
@@ -164,16 +179,17 @@ export class Dispatcher implements Startable {
   #onNode(registry: NodeRegistry, event: StoreEvent & { table: 'nodes' }): void {
     if (event.after === undefined && event.before !== undefined) {
       registry.forget(event.before.ID);
-      this.#sessions.get(event.before.ID)?.end(new WaggleError('permission-denied', 'the node was removed'));
+      this.#sessions.get(event.before.ID)?.end(nodeRemoved(event.before.ID));
     } else if (event.before === undefined && event.after !== undefined) {
-      registry.expect(event.after.ID, event.after.Status.State === 'down', this.#modules.clock.now());
-      this.#rearm(registry);
+      const { ID, Status } = event.after;
+      registry.expect(ID, Status.State === 'down', this.#modules.clock.monotonic());
+      this.#hear(registry, new Set([ID]));
     }
   }
 
   /** Writes what the registry finds due; what fails stays due and is tried again. */
   async #maintain(registry: NodeRegistry, known: readonly string[]): Promise<void> {
-    const { clock, random, log } = this.#modules;
+    const { clock, random, log, witness } = this.#modules;
     const { signal } = this.#abort;
     let unknownWritten = false;
     let failures = 0;
@@ -181,7 +197,7 @@ export class Dispatcher implements Startable {
       try {
         if (!unknownWritten) await this.#nodes.unknown(known, (nodeId) => !this.#sessions.has(nodeId));
         unknownWritten = true;
-        for (const effect of registry.tick(clock.now())) await this.#write(registry, effect);
+        for (const effect of registry.tick(clock.monotonic(), witness?.awareness)) await this.#write(registry, effect);
         failures = 0;
         await this.#untilDue(registry);
       } catch (error) {
@@ -195,7 +211,10 @@ export class Dispatcher implements Startable {
   async #write(registry: NodeRegistry, effect: RegistryEffect): Promise<void> {
     if (effect.kind === 'down') {
       await this.#nodes.down(effect.nodeId, effect.message, () => registry.isDue(effect));
+      if (!registry.isDue(effect)) return;
       this.#modules.log.info({ node: effect.nodeId, reason: effect.message }, 'node is down');
+      // Should it live after all, it learns so that it has to register again.
+      this.#sessions.get(effect.nodeId)?.end(sessionInvalid());
     } else {
       await this.#nodes.orphanTasks(effect.nodeId);
       this.#modules.log.info({ node: effect.nodeId }, 'tasks of a node that stayed down are orphaned');
@@ -203,9 +222,45 @@ export class Dispatcher implements Startable {
     registry.settled(effect);
   }
 
+  /** Gossip has something to say of these nodes. */
+  #hear(registry: NodeRegistry, nodeIds: ReadonlySet<string>): void {
+    const { clock, store, witness } = this.#modules;
+    if (witness !== undefined) {
+      const ours = store.view((tx) => [...nodeIds].filter((nodeId) => tx.get('nodes', nodeId) !== undefined));
+      for (const nodeId of ours) {
+        const seen = witness.get(nodeId);
+        const ageMs = seen === undefined ? 0 : Math.max(0, clock.now() - seen.sinceMs);
+        registry.witness(nodeId, seen?.state, clock.monotonic(), ageMs);
+      }
+    }
+    this.#look(registry);
+  }
+
+  /** Asks what is to be asked, and lets what is due be written. */
+  #look(registry: NodeRegistry): void {
+    for (const { nodeId, challenge, host } of registry.questions(this.#modules.clock.monotonic())) {
+      if (challenge) this.#sessions.get(nodeId)?.challenge();
+      if (host) void this.#askHost(registry, nodeId);
+    }
+    if (this.#wake !== undefined) this.#wake();
+    else this.#rearm(registry);
+  }
+
+  async #askHost(registry: NodeRegistry, nodeId: string): Promise<void> {
+    const { clock, store, witness } = this.#modules;
+    const address = store.view((tx) => tx.get('nodes', nodeId)?.GossipAddr) ?? '';
+    if (witness === undefined || address === '' || this.#hostsAsked >= MAX_HOSTS_ASKED) return;
+    this.#hostsAsked++;
+    const answer = await witness.askHost(address).finally(() => this.#hostsAsked--);
+    registry.hostAnswered(nodeId, answer, clock.monotonic());
+    if (this.#registry === registry) this.#look(registry);
+  }
+
   #untilDue(registry: NodeRegistry): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#abort.signal.aborted) return resolve();
       this.#wake = () => {
+        this.#wake = undefined;
         this.#timer?.();
         resolve();
       };
@@ -218,7 +273,9 @@ export class Dispatcher implements Startable {
     this.#timer?.();
     const at = registry.nextAt();
     if (at === undefined || this.#abort.signal.aborted) return;
-    this.#timer = this.#modules.clock.after(Math.max(0, at - this.#modules.clock.now()), () => this.#wake?.());
+    const leastMs = this.#wake === undefined ? BUSY_MS : 0;
+    const delayMs = Math.max(leastMs, at - this.#modules.clock.monotonic());
+    this.#timer = this.#modules.clock.after(delayMs, () => this.#look(registry));
   }
 
   #leading(): NodeRegistry {

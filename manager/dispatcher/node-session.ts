@@ -1,3 +1,4 @@
+import { waggle } from '../../proto/gen/dispatcher.js';
 import type { ResponseStream } from '../../proto/rpc/gate.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
@@ -60,6 +61,12 @@ export class NodeSession {
   /** Node, managers, peers, keys or the cluster may have changed. */
   markFacts(): void {
     if (this.#following && this.#ended === undefined) this.#factsTimer.mark();
+  }
+
+  /** Asks the node to show that it is there: it sends a heartbeat at once. */
+  challenge(): void {
+    if (!this.#following || this.#ended !== undefined) return;
+    this.#facts.put(waggle.dispatcher.SessionMessage.create({ sessionId: this.sessionId, challenge: true }));
   }
 
   /** @param changes how many, for the size of a batch. */

@@ -1,8 +1,9 @@
-import type { NodeDescription } from '../../proto/objects/node.ts';
+import type { NodeDescription, NodeObject } from '../../proto/objects/node.ts';
 import { compareTaskStates, isTerminal } from '../../proto/objects/task-state.ts';
+import { tunnelAddress } from '../../proto/objects/tunnel.ts';
 import { type Clock, rfc3339 } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import type { Store } from '../store/transaction.ts';
+import type { ReadTx, Store } from '../store/transaction.ts';
 
 /** Changes per transaction (swarmkit MaxChangesPerTransaction). */
 const BATCH = 200;
@@ -13,6 +14,8 @@ export interface Registration {
   advertiseAddress: string;
   dataPathAddress: string;
   gossipAddress: string;
+  /** WireGuard public key; empty when the node cannot encrypt. */
+  tunnelKey: string;
 }
 
 /** The dispatcher's writes to nodes, and to the tasks of nodes that are given up. */
@@ -36,6 +39,7 @@ export class NodeWriter {
         Status: { State: 'ready', Addr: registration.advertiseAddress },
         DataPathAddr: registration.dataPathAddress,
         GossipAddr: registration.gossipAddress,
+        ...tunnelOf(tx, node, registration.tunnelKey),
       });
     });
   }
@@ -81,4 +85,16 @@ export class NodeWriter {
       );
     }
   }
+}
+
+/** A key that another node has is not taken: whoever claims it would take that node's traffic away. */
+function tunnelOf(tx: ReadTx, node: NodeObject, key: string): Pick<NodeObject, 'Tunnel'> {
+  if (key === '' && node.Tunnel === undefined) return {};
+  if (node.Tunnel !== undefined && node.Tunnel.PublicKey === key) return { Tunnel: node.Tunnel };
+  const others = [...tx.all('nodes')].flatMap(({ ID, Tunnel }) =>
+    ID === node.ID || Tunnel === undefined ? [] : Tunnel,
+  );
+  const isTaken = others.some(({ PublicKey }) => PublicKey === key);
+  const address = node.Tunnel?.Address ?? tunnelAddress(node.ID, new Set(others.map(({ Address }) => Address)));
+  return { Tunnel: { Address: address, PublicKey: isTaken ? '' : key } };
 }

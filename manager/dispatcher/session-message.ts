@@ -12,7 +12,7 @@ export type SessionMessage = waggle.dispatcher.SessionMessage;
 /** The part of a session message that is the same for all nodes. */
 export type SharedFacts = Pick<
   waggle.dispatcher.SessionMessage.$Shape,
-  'managers' | 'gossipPeers' | 'keys' | 'rootDigest' | 'clusterJson'
+  'managers' | 'gossipPeers' | 'tunnelPeers' | 'keys' | 'rootDigest' | 'clusterJson'
 >;
 
 /** Of the cluster spec; 0 and absent mean 5 s. */
@@ -36,6 +36,11 @@ export function sharedFacts(tx: ReadTx): SharedFacts {
     managers: managers.map((node) => ({ nodeId: node.ID, address: node.ManagerStatus?.Addr ?? '' })),
     gossipPeers: nodes.flatMap((node) =>
       node.GossipAddr === undefined || node.GossipAddr === '' ? [] : [{ nodeId: node.ID, address: node.GossipAddr }],
+    ),
+    tunnelPeers: nodes.flatMap(({ ID, Tunnel, DataPathAddr = '' }) =>
+      Tunnel === undefined || Tunnel.PublicKey === '' || DataPathAddr === ''
+        ? []
+        : [{ nodeId: ID, publicKey: Tunnel.PublicKey, address: Tunnel.Address, dataPathAddress: DataPathAddr }],
     ),
     keys: (cluster?.Keys ?? []).map((key) => ({
       subsystem: key.Subsystem,

@@ -7,7 +7,7 @@ import type { EngineProxy } from './proxy.ts';
 import { type VersionGate, isServed } from './version-gate.ts';
 
 /** Below these the engine has nothing of its own: what no route of ours takes is not there. */
-const SWARM_PATHS = /^\/(?:swarm|nodes|services|tasks|secrets|configs)(?:\/|$)/;
+const SWARM_PATHS = /^\/(?:swarm|nodes|services|tasks|secrets|configs|waggle)(?:\/|$)/;
 const MAX_NAME_LENGTH = 4096;
 
 interface Match {
@@ -41,7 +41,10 @@ export class Dispatch {
     const match = this.#match(req, target);
     if (match === undefined && !SWARM_PATHS.test(target.path)) return this.#proxy.forward(req, res);
     const gone = new AbortController();
-    res.on('close', () => gone.abort());
+    // An abort is dear, and after a whole answer nobody is left to hear of it.
+    res.on('close', () => {
+      if (!res.writableFinished) gone.abort();
+    });
     try {
       const versions = await this.#gate.versions(gone.signal);
       if (versions !== undefined && !isServed(target.version, versions)) return this.#proxy.forward(req, res);

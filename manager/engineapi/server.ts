@@ -14,6 +14,7 @@ import { EngineProxy } from './proxy.ts';
 import type { RouteModules } from './route-modules.ts';
 import { configRoutes } from './routes/configs.ts';
 import { containerRoutes } from './routes/containers.ts';
+import { diagnosisRoutes } from './routes/diagnosis.ts';
 import { eventRoutes } from './routes/events.ts';
 import { infoRoutes } from './routes/info.ts';
 import { networkChangeRoutes } from './routes/network-changes.ts';
@@ -138,6 +139,7 @@ function allRoutes(modules: RouteModules): Route[] {
     networkRoutes,
     networkChangeRoutes,
     networkPruneRoutes,
+    diagnosisRoutes,
     containerRoutes,
     infoRoutes,
     pingRoutes,

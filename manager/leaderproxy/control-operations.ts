@@ -21,6 +21,8 @@ const OPERATIONS: Readonly<Record<ControlOperation, true>> = {
   getNetwork: true,
   createNetwork: true,
   removeNetwork: true,
+  getNetworkCheck: true,
+  getNetworkTrace: true,
   listSecrets: true,
   getSecret: true,
   createSecret: true,
@@ -37,4 +39,9 @@ export const CONTROL_OPERATIONS = Object.keys(OPERATIONS) as readonly ControlOpe
 
 export function isControlOperation(name: string): name is ControlOperation {
   return Object.hasOwn(OPERATIONS, name);
+}
+
+/** True for what changes nothing, and may be asked again at will. */
+export function isRead(operation: ControlOperation): boolean {
+  return /^(get|list)/.test(operation);
 }

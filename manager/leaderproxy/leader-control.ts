@@ -1,11 +1,11 @@
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
-import { callUnary } from '../../proto/rpc/unary.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
-import type { ControlApi, ControlOperation } from '../controlapi/control-api.ts';
-import { CONTROL_OPERATIONS } from './control-operations.ts';
+import type { ControlOperation } from '../controlapi/control-api.ts';
+import { ControlStream } from './control-stream.ts';
+import type { OperationRunner, RequestMark } from './leader-operations.ts';
 
 /** Above the 10 s that the leader may wait for an allocation. */
 const TIMEOUT_MS = 20_000;
@@ -17,26 +17,28 @@ export interface LeaderControlModules {
   clock: Clock;
 }
 
-/** The leader's ControlApi, called over gRPC by a manager that does not lead. */
-export class LeaderControl implements Startable {
-  readonly api: ControlApi;
+interface Link {
+  connection: ManagerConnection;
+  /** The next operation opens another one after its end. */
+  stream: ControlStream | undefined;
+}
+
+/** The leader's operations, asked for over gRPC by a manager that does not lead. */
+export class LeaderControl implements OperationRunner, Startable {
   readonly #modules: LeaderControlModules;
-  #connection: ManagerConnection | undefined;
+  #link: Link | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(modules: LeaderControlModules) {
     this.#modules = modules;
-    this.api = Object.fromEntries(
-      CONTROL_OPERATIONS.map((operation) => [operation, (args: object) => this.#invoke(operation, args)]),
-    ) as unknown as ControlApi;
   }
 
   async start(): Promise<void> {
     // A renewed certificate: calls under way go on, the next one opens a connection of its own.
     this.#unsubscribe ??= this.#modules.source.onChange(() => {
-      const retired = this.#connection;
-      this.#connection = undefined;
-      if (retired !== undefined) this.#modules.clock.after(TIMEOUT_MS, () => retired.close());
+      const retired = this.#link;
+      this.#link = undefined;
+      if (retired !== undefined) this.#modules.clock.after(TIMEOUT_MS, () => close(retired));
     });
     await Promise.resolve();
   }
@@ -44,20 +46,27 @@ export class LeaderControl implements Startable {
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
-    this.#connection?.close();
-    this.#connection = undefined;
+    close(this.#link);
+    this.#link = undefined;
     await Promise.resolve();
   }
 
-  async #invoke(operation: ControlOperation, args: object): Promise<unknown> {
-    const { control } = this.#connect();
-    const request = { operation, argumentsJson: Buffer.from(JSON.stringify(args)) };
-    const options = { clock: this.#modules.clock, timeoutMs: TIMEOUT_MS };
-    const answer = await callUnary(control, control.invoke, request, options);
-    return JSON.parse(Buffer.from(answer.resultJson).toString('utf8'));
+  async run(operation: ControlOperation, args: object, mark?: RequestMark): Promise<unknown> {
+    const answer = await this.#stream().ask(operation, Buffer.from(JSON.stringify(args)), mark);
+    return JSON.parse(answer.toString('utf8'));
   }
 
-  #connect(): ManagerConnection {
+  #stream(): ControlStream {
+    const link = this.#connect();
+    const { connection } = link;
+    link.stream ??= new ControlStream(
+      { timeoutMs: TIMEOUT_MS },
+      { connection, clock: this.#modules.clock, onEnd: () => (link.stream = undefined) },
+    );
+    return link.stream;
+  }
+
+  #connect(): Link {
     const address = this.#modules.leader();
     if (address === undefined) {
       throw new WaggleError(
@@ -66,9 +75,14 @@ export class LeaderControl implements Startable {
           'Make sure more than half of the managers are online.',
       );
     }
-    if (this.#connection?.address === address) return this.#connection;
-    this.#connection?.close();
-    this.#connection = new ManagerConnection(address, this.#modules.source.tls());
-    return this.#connection;
+    if (this.#link?.connection.address === address) return this.#link;
+    close(this.#link);
+    this.#link = { connection: new ManagerConnection(address, this.#modules.source.tls()), stream: undefined };
+    return this.#link;
   }
+}
+
+function close(link: Link | undefined): void {
+  link?.stream?.close();
+  link?.connection.close();
 }

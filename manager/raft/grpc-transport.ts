@@ -1,6 +1,7 @@
+import { crc32 } from 'node:zlib';
 import { CHANNEL_OPTIONS, MAX_MESSAGE_BYTES, nodeCredentials, type TlsSource } from '../../proto/rpc/credentials.ts';
 import { raftService } from '../../proto/rpc/services.ts';
-import { fromServiceError } from '../../proto/rpc/status.ts';
+import { fromServiceError, isOtherSwarm } from '../../proto/rpc/status.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
@@ -13,7 +14,8 @@ import { toWire } from './wire.ts';
 
 const CHUNK_BYTES = 512 * 1024;
 const SNAPSHOT_TIMEOUT_MS = 120_000;
-const OPTIONS = { ...CHANNEL_OPTIONS, 'grpc.max_reconnect_backoff_ms': 500 };
+/** Streams are not repeated by gRPC: what it would keep for that, Raft sends again itself. */
+const OPTIONS = { ...CHANNEL_OPTIONS, 'grpc.max_reconnect_backoff_ms': 500, 'grpc.enable_retries': 0 };
 
 type Client = InstanceType<typeof raftService.Client>;
 
@@ -71,6 +73,11 @@ export class GrpcTransport implements RaftTransport, Startable {
     }
   }
 
+  /** Members that said that they are somewhere else than `setMembers` has them, host:port. */
+  get moved(): ReadonlyMap<RaftId, string> {
+    return new Map([...this.#moved].map(([id, { to }]) => [id, to]));
+  }
+
   /** The member says that it is reached at `address`; that counts until `setMembers` says something new of it. */
   located(id: RaftId, address: string): void {
     if (this.#addressOf(id) === address || !this.#members.has(id)) return;
@@ -105,8 +112,14 @@ export class GrpcTransport implements RaftTransport, Startable {
     };
     try {
       await write({ message: toWire(message) });
-      for (const chunk of chunks) for (const piece of pieces(chunk)) await write({ chunk: piece });
-      await write({ last: true });
+      let checksum = 0;
+      for (const chunk of chunks) {
+        checksum = crc32(chunk, checksum);
+        for (const piece of pieces(chunk)) await write({ chunk: piece });
+        // A chunk is made when it is asked for: others must have their turn in between.
+        await new Promise<void>((turn) => setImmediate(turn));
+      }
+      await write({ last: true, checksum });
       stream.end();
       await promise;
     } finally {
@@ -124,8 +137,14 @@ export class GrpcTransport implements RaftTransport, Startable {
     const known = this.#peers.get(id);
     if (address === undefined || known !== undefined) return known;
     const client = new raftService.Client(address, nodeCredentials(this.#modules.source.tls()), OPTIONS);
-    const broken = (error: Error): void => {
-      this.#modules.log.debug({ peer: id, address, error: messageOf(error) }, 'raft stream broke');
+    let isWarned = false;
+    const broken = (thrown: Error): void => {
+      const error = fromServiceError(thrown);
+      const fields = { peer: id, address, error: messageOf(error) };
+      if (isOtherSwarm(error) && !isWarned)
+        this.#modules.log.warn(fields, 'a manager of another swarm has this address');
+      else this.#modules.log.debug(fields, 'raft stream broke');
+      isWarned ||= isOtherSwarm(error);
       this.#modules.unreachable(id);
     };
     const open = (onEnd: (error: Error | null) => void): ReturnType<Client['messages']> => client.messages(onEnd);

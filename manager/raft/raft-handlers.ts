@@ -1,15 +1,17 @@
+import { crc32 } from 'node:zlib';
 import type { Server } from '@grpc/grpc-js';
 import type { waggle } from '../../proto/gen/raft.js';
 import { MANAGERS, type RpcGate } from '../../proto/rpc/gate.ts';
 import { raftService } from '../../proto/rpc/services.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { RaftId } from './core/entry.ts';
-import type { InstallSnapshot, Message } from './core/message.ts';
+import type { Message } from './core/message.ts';
 import type { RaftReceiver } from './transport.ts';
 import { fromWire } from './wire.ts';
 
 /** A state larger than this is none of ours. */
 const MAX_SNAPSHOT_BYTES = 1024 * 1024 * 1024;
+const HOST_PORT = /^\S{1,255}:\d{1,5}$/;
 
 export interface RaftHandlersModules {
   receiver: () => RaftReceiver | undefined;
@@ -34,7 +36,7 @@ export function addRaftService(server: Server, gate: RpcGate, modules: RaftHandl
     return receiver;
   };
   const locate = (address: string, { from }: Message, nodeId: string): void => {
-    if (address !== '' && modules.nodeOf(from) === nodeId) modules.located?.(from, address);
+    if (HOST_PORT.test(address) && modules.nodeOf(from) === nodeId) modules.located?.(from, address);
   };
   raftService.add(server, {
     messages: gate.upload(MANAGERS, async (batches: AsyncIterable<waggle.raft.MessageBatch>, { nodeId }) => {
@@ -42,33 +44,41 @@ export function addRaftService(server: Server, gate: RpcGate, modules: RaftHandl
         const messages = batch.messages.map(fromWire);
         const [first] = messages;
         if (first !== undefined) locate(batch.address, first, nodeId);
-        for (const message of messages) admit(message, nodeId).receive(message);
+        // All of them before any: a batch is taken whole or not at all.
+        const receivers = messages.map((message) => admit(message, nodeId));
+        messages.forEach((message, at) => receivers[at]?.receive(message));
       }
       return {};
     }),
     installSnapshot: gate.upload(MANAGERS, async (parts: AsyncIterable<waggle.raft.SnapshotPart>, { nodeId }) => {
-      const { message, chunks } = await collect(parts);
-      admit(message, nodeId).receiveSnapshot(message, chunks);
+      const stream = parts[Symbol.asyncIterator]();
+      const first = await stream.next();
+      const wire = first.done === true ? undefined : first.value.message;
+      const message = wire === null || wire === undefined ? undefined : fromWire(wire);
+      if (message?.type !== 'snapshot') throw notWhole();
+      await admit(message, nodeId).receiveSnapshot(message, chunksOf(stream));
       return {};
     }),
   });
 }
 
-/** @throws WaggleError invalid-argument for a snapshot that is not whole. */
-async function collect(
-  parts: AsyncIterable<waggle.raft.SnapshotPart>,
-): Promise<{ message: InstallSnapshot; chunks: Uint8Array[] }> {
-  const chunks: Uint8Array[] = [];
-  let message: Message | undefined;
+/** @throws WaggleError invalid-argument at the end of a snapshot that is not whole or not what was sent. */
+async function* chunksOf(stream: AsyncIterator<waggle.raft.SnapshotPart>): AsyncIterable<Uint8Array> {
   let bytes = 0;
-  let whole = false;
-  for await (const part of parts) {
-    if (part.message !== null && part.message !== undefined) message = fromWire(part.message);
-    if (part.chunk.length > 0) chunks.push(part.chunk);
-    bytes += part.chunk.length;
+  let checksum = 0;
+  for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
+    const { chunk, last, checksum: sent } = next.value;
+    bytes += chunk.length;
     if (bytes > MAX_SNAPSHOT_BYTES) throw new WaggleError('resource-exhausted', 'the snapshot is too large');
-    whole ||= part.last;
+    checksum = crc32(chunk, checksum);
+    if (chunk.length > 0) yield chunk;
+    if (!last) continue;
+    if (checksum === sent) return;
+    throw new WaggleError('invalid-argument', 'the snapshot does not have the checksum that was sent with it');
   }
-  if (!whole || message?.type !== 'snapshot') throw new WaggleError('invalid-argument', 'the snapshot is not whole');
-  return { message, chunks };
+  throw notWhole();
+}
+
+function notWhole(): WaggleError {
+  return new WaggleError('invalid-argument', 'the snapshot is not whole');
 }

@@ -4,8 +4,14 @@ import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
-import { type ApplyResult, MAX_PROPOSAL_BYTES, type Proposer, type StateMachine } from '../store/transaction.ts';
-import { type ConfigurationChange, encodeChange } from './core/configuration.ts';
+import {
+  type ApplyResult,
+  MAX_PROPOSAL_BYTES,
+  proposalTooLarge,
+  type Proposer,
+  type StateMachine,
+} from '../store/transaction.ts';
+import type { ConfigurationChange } from './core/configuration.ts';
 import {
   EMPTY_CONFIGURATION,
   type Configuration,
@@ -16,13 +22,17 @@ import {
 import type { Message } from './core/message.ts';
 import { Raft, type RaftStatus, type Ready } from './core/raft.ts';
 import type { LogStore, StoredState } from './log/log-store.ts';
+import { type IncomingSnapshot, takeIn } from './incoming-snapshot.ts';
+import { newClusterEntry, type NewClusterOptions } from './new-cluster-entry.ts';
 import { PendingProposals } from './pending-proposals.ts';
 import { PendingReads } from './pending-reads.ts';
+import { DEFAULT_PROPOSAL_QUEUE_OPTIONS, ProposalQueue } from './proposal-queue.ts';
+import type { RaftSettings } from './raft-settings.ts';
 import type { RaftReceiver, RaftTransport } from './transport.ts';
 
 const NO_LEADER =
   "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
-const MAX_WAITING = 8192;
+const TOO_MANY = 'too many changes are waiting';
 const LIMITS = {
   maxAppendBytes: 256 * 1024,
   maxInflightAppends: 256,
@@ -30,23 +40,9 @@ const LIMITS = {
   maxUncommittedBytes: 64 * 1024 * 1024,
 };
 
-export interface RaftNodeOptions {
-  id: RaftId;
+export interface RaftNodeOptions extends RaftSettings, NewClusterOptions {
   /** Length of one tick of the core's timers. */
   tickMs: number;
-  electionTicks: number;
-  heartbeatTicks: number;
-  /** Log entries between snapshots, and how many are kept behind one for followers that are a little slow. */
-  snapshotInterval: number;
-  entriesForSlowFollowers: number;
-  keepOldSnapshots: number;
-  /** Begin a new cluster with this member alone, when the log is empty. */
-  bootstrap: boolean;
-  /**
-   * A majority is lost for good: go on alone with what the own log holds, committed or not, as `swarm init
-   * --force-new-cluster`. The others must never come back as they were.
-   */
-  forceNewCluster?: boolean;
 }
 
 export interface RaftNodeModules {
@@ -77,13 +73,13 @@ type SnapshotMessage = Message & { type: 'snapshot' };
 /** Runs the Raft core against a disk, a network and a state machine; the Proposer of the state store. */
 export class RaftNode implements Proposer, RaftReceiver, Startable {
   readonly #options: RaftNodeOptions;
+  #settings: RaftSettings;
   readonly #modules: RaftNodeModules;
   readonly #pending = new PendingProposals();
   readonly #reads = new PendingReads();
   readonly #listeners = new Set<(leadership: Leadership) => void>();
   readonly #changeListeners = new Set<ConfigurationListener>();
-  readonly #waiting: { data: Uint8Array; resolve: (result: ApplyResult) => void; reject: (error: Error) => void }[] =
-    [];
+  readonly #proposals = new ProposalQueue(DEFAULT_PROPOSAL_QUEUE_OPTIONS);
   #raft: Raft | undefined;
   #leadership: Leadership = { leader: 0, isLeader: false, term: 0 };
   /** As of the last applied entry. */
@@ -96,15 +92,23 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #applied = { index: 0, term: 0 };
   #snapshotIndex = 0;
   #snapshotting: Promise<void> | undefined;
-  /** State that came with the snapshot message that is being worked on. */
-  #incoming: readonly Uint8Array[] | undefined;
+  /** What came with the snapshot message that is being worked on. */
+  #incoming: IncomingSnapshot | undefined;
   #lastRead = 0;
+  readonly #heard = new Map<RaftId, number>();
   #running = false;
   #stopping: Promise<void> | undefined;
 
   constructor(options: RaftNodeOptions, modules: RaftNodeModules) {
     this.#options = options;
+    this.#settings = options;
     this.#modules = modules;
+  }
+
+  /** Takes effect from the next timer and the next applied entry on. */
+  configure(settings: RaftSettings): void {
+    this.#settings = settings;
+    this.#guarded(() => this.#core().setTimers(settings));
   }
 
   /** Restores the state machine and begins to take part. @throws CorruptLogError, LogKeyError */
@@ -152,17 +156,11 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   }
 
   propose(data: Uint8Array): Promise<ApplyResult> {
-    if (data.length > MAX_PROPOSAL_BYTES) {
-      const text = `a change of ${data.length} bytes is over the limit of ${MAX_PROPOSAL_BYTES}`;
-      return Promise.reject(new WaggleError('resource-exhausted', text));
-    }
-    if (this.#waiting.length + this.#pending.size >= MAX_WAITING) {
-      return Promise.reject(new WaggleError('resource-exhausted', 'too many changes are waiting'));
-    }
+    if (data.length > MAX_PROPOSAL_BYTES) return Promise.reject(proposalTooLarge());
     if (!this.#leads()) return Promise.reject(new WaggleError('unavailable', NO_LEADER));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ data, resolve, reject });
-      this.#schedule();
+      if (this.#proposals.add({ data, resolve, reject })) this.#schedule();
+      else reject(new WaggleError('resource-exhausted', TOO_MANY));
     });
   }
 
@@ -192,6 +190,21 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     return new Promise((resolve, reject) => this.#reads.add(request, { resolve, reject }));
   }
 
+  /**
+   * Begins to hand leadership to whoever has most of the log; should that fail, an election follows as after a crash.
+   * @returns false when this member does not lead, or there is no other.
+   */
+  handOver(): boolean {
+    if (!this.#running) return false;
+    const { configuration, progress } = this.#core().status();
+    const heirs = configuration.voters.filter((voter) => voter !== this.id);
+    const match = (voter: RaftId): number => progress.get(voter)?.match ?? 0;
+    const [heir] = heirs.toSorted((a, b) => match(b) - match(a));
+    if (heir === undefined || !this.#core().transfer(heir)) return false;
+    this.#guarded(() => this.#drive());
+    return true;
+  }
+
   /** Hands leadership to another member, if this one has it. */
   transferTo(id: RaftId): boolean {
     const begun = this.#running && this.#core().transfer(id);
@@ -207,37 +220,42 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     await this.#snapshotting;
   }
 
+  /** When a message of this member came in last, of Clock.monotonic; undefined for never. */
+  lastHeard(id: RaftId): number | undefined {
+    return this.#heard.get(id);
+  }
+
   receive(message: Message): void {
+    this.#heard.set(message.from, this.#modules.clock.monotonic());
     this.#guarded(() => this.#core().step(message));
     this.#schedule();
   }
 
-  receiveSnapshot(message: SnapshotMessage, chunks: readonly Uint8Array[]): void {
+  async receiveSnapshot(message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const { term, committed } = this.#core().status();
+    // Neither ever goes back: of one that is older only the answer is wanted.
+    if (message.term < term || message.meta.index <= committed) return this.receive(message);
+    const incoming = await takeIn(message.meta, chunks, this.#modules);
+    let isTaken = false;
     // In one go: the state must not be taken for that of another message.
     this.#guarded(() => {
-      this.#incoming = chunks;
+      this.#incoming = incoming;
       this.#core().step(message);
       this.#drive();
+      isTaken = this.#snapshotIndex === message.meta.index;
     });
     this.#incoming = undefined;
+    if (!isTaken) await incoming.staged.discard();
   }
 
   unreachable(id: RaftId): void {
     this.#guarded(() => this.#core().reportUnreachable(id));
   }
 
-  /** Writes the entry with which a cluster of one begins, or begins anew. */
   async #prepare(stored: StoredState): Promise<StoredState> {
-    const { bootstrap, forceNewCluster, id } = this.#options;
-    const last = stored.entries.at(-1) ?? stored.snapshot?.meta ?? { index: 0, term: 0 };
-    const isNew = last.index === 0 && stored.hardState.term === 0;
-    if (!(isNew && bootstrap) && !(last.index > 0 && forceNewCluster === true)) return stored;
-    const changes: ConfigurationChange['changes'] = [{ kind: 'add-voter', id }];
-    const change: ConfigurationChange = isNew ? { changes } : { changes, startsAnew: true };
-    const index = last.index + 1;
-    const term = Math.max(last.term, stored.hardState.term) + 1;
-    const entry: LogEntry = { term, index, type: 'conf-change', data: encodeChange(change) };
-    const hardState = { term, vote: isNew ? 0 : id, commit: index };
+    const begun = newClusterEntry(stored, this.#options);
+    if (begun === undefined) return stored;
+    const { entry, hardState } = begun;
     await this.#modules.log.save({ entries: [entry], hardState });
     return { ...stored, entries: [...stored.entries, entry], hardState };
   }
@@ -248,7 +266,10 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       stateMachine.restore(snapshot.chunks);
       this.#isAt(snapshot.meta);
     }
-    this.#raft = new Raft({ ...this.#options, ...LIMITS, random }, { hardState, entries, snapshot: snapshot?.meta });
+    this.#raft = new Raft(
+      { ...this.#options, ...this.#settings, ...LIMITS, random },
+      { hardState, entries, snapshot: snapshot?.meta },
+    );
     this.#running = true;
     this.#drive();
     // The only voter need not wait for a time-out to find out that it is alone.
@@ -258,23 +279,13 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   }
 
   async #end(): Promise<void> {
-    this.#guarded(() => this.#handOver());
+    this.handOver();
     this.#running = false;
     this.#leadership = { leader: 0, isLeader: false, term: this.#leadership.term };
     this.#cancelTick();
     this.#abandon(new WaggleError('unavailable', 'the manager is stopping'));
     await this.#disk;
     await this.#modules.log.close();
-  }
-
-  /** Without waiting for what comes of it: should it fail, an election follows as after a crash. */
-  #handOver(): void {
-    const { role, configuration, progress } = this.#core().status();
-    if (role !== 'leader') return;
-    const heirs = configuration.voters.filter((voter) => voter !== this.id);
-    const match = (voter: RaftId): number => progress.get(voter)?.match ?? 0;
-    const [heir] = heirs.toSorted((a, b) => match(b) - match(a));
-    if (heir !== undefined && this.#core().transfer(heir)) this.#drive();
   }
 
   #leads(): boolean {
@@ -310,19 +321,22 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   }
 
   #drive(): void {
-    this.#proposeWaiting();
-    for (let ready = this.#core().ready(); ready !== undefined; ready = this.#core().ready()) this.#handle(ready);
+    const next = (): Ready | undefined => {
+      this.#proposeWaiting();
+      return this.#core().ready();
+    };
+    for (let ready = next(); ready !== undefined; ready = next()) this.#handle(ready);
     this.#announceLeadership();
   }
 
   #proposeWaiting(): void {
-    if (this.#waiting.length === 0) return;
-    const batch = this.#waiting.splice(0);
+    const batch = this.#proposals.take();
+    if (batch.length === 0) return;
     const result = this.#core().propose(batch.map((each) => each.data));
+    if (result.ok) this.#proposals.begun(result.index + batch.length - 1);
     batch.forEach((each, at) => {
       if (result.ok) this.#pending.add(result.index + at, result.term, each);
-      else if (result.reason === 'busy')
-        each.reject(new WaggleError('resource-exhausted', 'too many changes are waiting'));
+      else if (result.reason === 'busy') each.reject(new WaggleError('resource-exhausted', TOO_MANY));
       else each.reject(new WaggleError('unavailable', NO_LEADER));
     });
   }
@@ -332,6 +346,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     this.#persist(ready);
     if (ready.persist.snapshot !== undefined) this.#install(ready.persist.snapshot);
     for (const entry of ready.committed) this.#apply(entry);
+    this.#proposals.applied(this.#applied.index);
     this.#reads.confirm(ready.reads);
     this.#reads.applied(this.#applied.index);
   }
@@ -346,7 +361,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       : this.#modules.log.save({
           entries,
           ...(hardState === undefined ? {} : { hardState }),
-          ...(snapshot === undefined ? {} : { install: { meta: snapshot, chunks: this.#stateOf(snapshot) } }),
+          ...(snapshot === undefined ? {} : { install: this.#arrived(snapshot).staged }),
         });
     this.#writing++;
     this.#disk = Promise.all([this.#disk, saved]).then(
@@ -387,13 +402,13 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     );
   }
 
-  #stateOf(meta: SnapshotMeta): readonly Uint8Array[] {
-    invariant(this.#incoming !== undefined, `the state of snapshot ${meta.index} is missing`);
+  #arrived(meta: SnapshotMeta): IncomingSnapshot {
+    invariant(this.#incoming?.staged.meta.index === meta.index, `the state of snapshot ${meta.index} is missing`);
     return this.#incoming;
   }
 
   #install(meta: SnapshotMeta): void {
-    this.#modules.stateMachine.restore(this.#stateOf(meta));
+    this.#arrived(meta).state.install();
     this.#isAt(meta);
     for (const listener of this.#changeListeners) listener(meta.configuration, undefined);
   }
@@ -415,7 +430,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     }
     this.#applied = { index: entry.index, term: entry.term };
     this.#pending.applied(entry.index, entry.term, result);
-    if (entry.index - this.#snapshotIndex >= this.#options.snapshotInterval) this.#saveSnapshot();
+    if (entry.index - this.#snapshotIndex >= this.#settings.snapshotInterval) this.#saveSnapshot();
   }
 
   #present(): SnapshotMeta {
@@ -426,10 +441,10 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     if (this.#snapshotting !== undefined || !this.#running || this.#applied.index === 0) return;
     const { log, stateMachine } = this.#modules;
     const meta = this.#present();
-    const compactIndex = Math.max(0, meta.index - this.#options.entriesForSlowFollowers);
+    const compactIndex = Math.max(0, meta.index - this.#settings.entriesForSlowFollowers);
     this.#snapshotIndex = meta.index;
     this.#snapshotting = log
-      .saveSnapshot(meta, stateMachine.snapshot(), compactIndex, this.#options.keepOldSnapshots)
+      .saveSnapshot(meta, stateMachine.snapshot(), compactIndex, this.#settings.keepOldSnapshots)
       .then(
         () => this.#guarded(() => this.#core().compact(meta, compactIndex)),
         (error: unknown) => this.#fail(error),
@@ -454,7 +469,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #abandon(error?: Error): void {
     this.#pending.abandon(error);
     const why = error ?? new WaggleError('unavailable', NO_LEADER);
-    for (const { reject } of this.#waiting.splice(0)) reject(why);
+    this.#proposals.abandon(why);
     this.#reads.abandon(why);
   }
 

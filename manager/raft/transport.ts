@@ -16,7 +16,11 @@ export interface RaftReceiver {
   /** Messages to another one are not for it. */
   readonly id: RaftId;
   receive(message: Message): void;
-  receiveSnapshot(message: Message & { type: 'snapshot' }, chunks: readonly Uint8Array[]): void;
+  /**
+   * Takes the state as fast as the disk does; resolves when it is on the disk, whatever Raft makes of it.
+   * @throws what `chunks` throws, and WaggleError invalid-argument for a state that cannot be read; then nothing has changed.
+   */
+  receiveSnapshot(message: Message & { type: 'snapshot' }, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** A member could not be reached just now. */
   unreachable(id: RaftId): void;
 }

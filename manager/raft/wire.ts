@@ -1,4 +1,5 @@
 import { waggle } from '../../proto/gen/raft.js';
+import { MAX_PROPOSAL_BYTES } from '../store/transaction.ts';
 import { assertNever } from '../../proto/runtime/assert.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import { decodeChange } from './core/configuration.ts';
@@ -6,6 +7,8 @@ import type { Configuration, LogEntry } from './core/entry.ts';
 import type { Message } from './core/message.ts';
 
 const { Kind } = waggle.raft;
+/** More than anything that can be proposed. */
+const MAX_ENTRY_BYTES = 2 * MAX_PROPOSAL_BYTES;
 
 type Wire = waggle.raft.IMessage;
 
@@ -61,7 +64,7 @@ export function fromWire(wire: Wire): Message {
         prevIndex: at,
         prevTerm: logTerm,
         commit: index(wire.commit),
-        entries: entriesAfter(at, wire.entries ?? []),
+        entries: entriesAfter(at, logTerm, envelope.term, wire.entries ?? []),
       };
     case Kind.APPEND_RESPONSE: {
       const rejected = wire.rejected === true;
@@ -83,6 +86,9 @@ export function fromWire(wire: Wire): Message {
     case Kind.VOTE_RESPONSE:
       return { ...envelope, type: 'vote-response', preVote, granted: wire.granted === true };
     case Kind.SNAPSHOT:
+      // A leader's log never ends in a term after its own.
+      if (at === 0 || logTerm === 0 || logTerm > envelope.term)
+        throw malformed('a raft snapshot is of no index or term that can be');
       return { ...envelope, type: 'snapshot', meta: { index: at, term: logTerm, configuration: configuration(wire) } };
     case Kind.TIMEOUT_NOW:
       return { ...envelope, type: 'timeout-now' };
@@ -91,19 +97,23 @@ export function fromWire(wire: Wire): Message {
   }
 }
 
-function entriesAfter(prevIndex: number, entries: readonly waggle.raft.IEntry[]): LogEntry[] {
+function entriesAfter(
+  prevIndex: number,
+  prevTerm: number,
+  leaderTerm: number,
+  entries: readonly waggle.raft.IEntry[],
+): LogEntry[] {
+  let before = prevTerm;
   return entries.map((entry, at) => {
-    if (index(entry.index) !== prevIndex + 1 + at) {
-      throw new WaggleError('invalid-argument', 'raft entries are not contiguous');
-    }
+    if (index(entry.index) !== prevIndex + 1 + at) throw malformed('raft entries are not contiguous');
+    const term = index(entry.term);
+    if (term < before || term > leaderTerm || term === 0)
+      throw malformed(`a raft entry is of term ${term}, which cannot be`);
+    before = term;
     const data = entry.data ?? new Uint8Array();
+    if (data.length > MAX_ENTRY_BYTES) throw malformed(`a raft entry of ${data.length} bytes is too large`);
     if (entry.confChange === true) assertChange(data);
-    return {
-      term: index(entry.term),
-      index: index(entry.index),
-      type: entry.confChange === true ? 'conf-change' : 'normal',
-      data,
-    };
+    return { term, index: index(entry.index), type: entry.confChange === true ? 'conf-change' : 'normal', data };
   });
 }
 
@@ -123,6 +133,7 @@ function configuration({ configurationJson }: Wire): Configuration {
       if (!Array.isArray(list)) throw new Error(`${name} is missing`);
       return list.map((id) => index(id as number));
     };
+    if (ids('voters').length === 0) throw new Error('nobody votes');
     return {
       voters: ids('voters'),
       learners: ids('learners'),
@@ -138,4 +149,8 @@ function index(value: number | null | undefined): number {
   const given = value ?? 0;
   if (Number.isSafeInteger(given) && given >= 0) return given;
   throw new WaggleError('invalid-argument', `a raft message has ${given} where an index belongs`);
+}
+
+function malformed(message: string): WaggleError {
+  return new WaggleError('invalid-argument', message);
 }

@@ -13,7 +13,7 @@ export type LeaseGrant =
 /** The live record of who holds which address: the allocator's, so that nothing is given twice. Synchronous. */
 export interface AddressLedger {
   /** The same holder gets the same address again. */
-  give(networkId: string, holder: string, wanted?: string): LeaseGrant;
+  give(networkId: string, holder: string, wanted?: string, family?: 4 | 6): LeaseGrant;
   release(holder: string): void;
   /** A pinned holder keeps its address while its row is not yet in the store. */
   pin(holder: string): void;
@@ -25,6 +25,8 @@ export interface AllocateRequest {
   networkId: string;
   /** This very address, with or without prefix length; any when absent or empty. */
   address?: string;
+  /** Any of the IPv6 subnets, where no address is asked for. */
+  ipv6?: boolean;
   reference: string;
 }
 
@@ -114,7 +116,8 @@ export class AttachmentAllocator {
     const holder = `attachment/${reservation.id}`;
     // One whose outcome is unknown is tried again as it was: it may already be in the log.
     const wanted = this.#reservations.has(key) ? '' : (request.address ?? '');
-    const grant = this.#addresses.give(request.networkId, holder, wanted === '' ? undefined : wanted);
+    const family = request.ipv6 === true ? 6 : 4;
+    const grant = this.#addresses.give(request.networkId, holder, wanted === '' ? undefined : wanted, family);
     if (!grant.ok) throw refusal(grant.reason, request);
     this.#addresses.pin(holder);
     this.#reservations.set(key, reservation);
@@ -190,7 +193,7 @@ function refusal(reason: Exclude<LeaseGrant, { ok: true }>['reason'], request: A
     case 'unknown-network':
       return new WaggleError('unavailable', `network ${request.networkId} has no subnet yet`);
     case 'malformed':
-      return new WaggleError('invalid-argument', `invalid IPv4 address: ${request.address ?? ''}`);
+      return new WaggleError('invalid-argument', `invalid IP address: ${request.address ?? ''}`);
     case 'out-of-range':
       return new WaggleError('out-of-range', 'Requested address is out of range');
     case 'taken':

@@ -21,6 +21,8 @@ export interface RaftGroup {
   /** Resolves once it is applied. @throws WaggleError unavailable when another change is under way. */
   changeMembers(change: { changes: readonly MemberChange[] }): Promise<void>;
   transferTo(id: RaftId): boolean;
+  /** When a message of this member came in last, of Clock.monotonic; undefined for never. */
+  lastHeard(id: RaftId): number | undefined;
 }
 
 export interface MemberChange {

@@ -6,15 +6,17 @@ import type { Log } from '../../proto/runtime/log.ts';
 import { ControlLoop, type LoopBody } from '../store/control-loop.ts';
 import type { Store } from '../store/transaction.ts';
 import type { RaftGroup, RaftId } from './raft-group.ts';
-import { planRoles, type RoleStep } from './role-plan.ts';
+import { keepsQuorum, planRoles, type RoleStep } from './role-plan.ts';
 
-const PERIOD_MS = 500;
-/** A member that has not been heard of for this long is unreachable. */
-const SILENCE_MS = 3_000;
+const PERIOD_MS = 250;
+/** A member that has not been heard of for this long, 15 heartbeats, is unreachable. */
+const SILENCE_MS = 1_500;
 
 export interface RoleManagerModules {
   store: Store;
   raft: RaftGroup;
+  /** Members that say themselves where they are (host:port), when that is not what the store has. */
+  moved: () => ReadonlyMap<RaftId, string>;
   clock: Clock;
   log: Log;
 }
@@ -23,7 +25,8 @@ export interface RoleManagerModules {
 export class RoleManager implements Startable {
   readonly #modules: RoleManagerModules;
   readonly #loop: ControlLoop;
-  readonly #heardAt = new Map<RaftId, number>();
+  /** Since when each member may be expected to be heard of. */
+  readonly #expectedSince = new Map<RaftId, number>();
   #nodes: () => NodeObject[] = () => [];
 
   constructor(modules: RoleManagerModules) {
@@ -47,18 +50,28 @@ export class RoleManager implements Startable {
     return this.#loop.stop();
   }
 
-  /** A new leader has not heard of anybody yet: all get the time to be heard of. */
+  /** True when those that can be reached are still a majority of the managers once `leaving` are none any more. */
+  canSpare(leaving: readonly RaftId[]): boolean {
+    const status = this.#modules.raft.status();
+    return keepsQuorum(status.configuration.voters, leaving, this.#listen(status));
+  }
+
+  /** Followers do not hear of each other: all get the time to be heard of, but for the former leader, whom all heard. */
   #begin(): void {
     const { store, raft, clock } = this.#modules;
     this.#nodes = () => store.view((tx) => [...tx.all('nodes')]);
-    for (const id of raft.status().progress.keys()) this.#heardAt.set(id, clock.monotonic());
+    const { id: self, progress } = raft.status();
+    const former = this.#nodes().find((node) => node.ManagerStatus?.Leader === true)?.RaftID;
+    for (const id of progress.keys()) {
+      this.#expectedSince.set(id, id === former && id !== self ? Number.NEGATIVE_INFINITY : clock.monotonic());
+    }
   }
 
   async #tick(): Promise<number> {
     const { raft, store } = this.#modules;
     const status = raft.status();
     if (status.leader !== status.id) return PERIOD_MS;
-    const plan = planRoles(this.#nodes(), status, this.#listen(status));
+    const plan = planRoles(this.#nodes(), status, this.#listen(status), this.#modules.moved());
     if (plan.statuses.length > 0 || plan.released.length > 0) {
       await store.update((tx) => {
         for (const { nodeId, status: next } of plan.statuses) {
@@ -94,11 +107,14 @@ export class RoleManager implements Startable {
     }
   }
 
-  #listen({ id, progress }: ReturnType<RaftGroup['status']>): Set<RaftId> {
-    const now = this.#modules.clock.monotonic();
-    for (const [member, { recentlyActive }] of progress) {
-      if (member === id || recentlyActive || !this.#heardAt.has(member)) this.#heardAt.set(member, now);
-    }
-    return new Set([...progress.keys()].filter((member) => now - (this.#heardAt.get(member) ?? 0) < SILENCE_MS));
+  #listen({ id: self, progress }: ReturnType<RaftGroup['status']>): Set<RaftId> {
+    const { raft, clock } = this.#modules;
+    const now = clock.monotonic();
+    const isReachable = (member: RaftId): boolean => {
+      const since = this.#expectedSince.get(member) ?? now;
+      this.#expectedSince.set(member, since);
+      return member === self || now - Math.max(since, raft.lastHeard(member) ?? since) < SILENCE_MS;
+    };
+    return new Set([...progress.keys()].filter(isReachable));
   }
 }

@@ -24,16 +24,18 @@ export interface RolePlan {
  * demoted and removed nodes leave Raft before they lose their role, and nobody leaves whose going would cost the quorum.
  *
  * @param reachable members that have been heard of lately.
+ * @param moved members that say themselves where they are, host:port, when that is not what the store has.
  */
 export function planRoles(
   nodes: readonly NodeObject[],
   raft: ReturnType<RaftGroup['status']>,
   reachable: ReadonlySet<RaftId>,
+  moved: ReadonlyMap<RaftId, string> = new Map(),
 ): RolePlan {
   const members = nodes.filter((node) => node.RaftID !== undefined);
   const inRaft = membersOf(raft.configuration);
   const statuses = members.flatMap((node) => {
-    const status = statusOf(node, raft.leader, reachable);
+    const status = statusOf(node, raft, reachable, moved);
     return same(node.ManagerStatus, status) ? [] : [{ nodeId: node.ID, status }];
   });
   const released = members
@@ -56,7 +58,7 @@ function nextStep(
     if (id === self) {
       const to = successor(configuration.voters, self, progress, reachable);
       if (to !== undefined) return { kind: 'transfer', to };
-    } else if (keepsQuorum(configuration.voters, id, reachable)) {
+    } else if (keepsQuorum(configuration.voters, [id], reachable)) {
       return { kind: 'change', change: { kind: 'remove', id } };
     }
   }
@@ -69,8 +71,12 @@ function nextStep(
 }
 
 /** True when those that remain and are reachable still are a majority of those that remain. */
-export function keepsQuorum(voters: readonly RaftId[], without: RaftId, reachable: ReadonlySet<RaftId>): boolean {
-  const remaining = voters.filter((id) => id !== without);
+export function keepsQuorum(
+  voters: readonly RaftId[],
+  without: readonly RaftId[],
+  reachable: ReadonlySet<RaftId>,
+): boolean {
+  const remaining = voters.filter((id) => !without.includes(id));
   return remaining.filter((id) => reachable.has(id)).length > remaining.length / 2;
 }
 
@@ -85,12 +91,19 @@ function successor(
     .toSorted((a, b) => (progress.get(b)?.match ?? 0) - (progress.get(a)?.match ?? 0))[0];
 }
 
-function statusOf(node: NodeObject, leader: RaftId, reachable: ReadonlySet<RaftId>): ManagerStatus {
+function statusOf(
+  node: NodeObject,
+  { leader, configuration }: ReturnType<RaftGroup['status']>,
+  reachable: ReadonlySet<RaftId>,
+  moved: ReadonlyMap<RaftId, string>,
+): ManagerStatus {
   const id = node.RaftID ?? 0;
+  // One that does not vote yet is none that a quorum can be counted on with.
+  const reached = configuration.learners.includes(id) ? 'unknown' : 'reachable';
   return {
     ...(id === leader ? { Leader: true } : {}),
-    Reachability: reachable.has(id) ? 'reachable' : 'unreachable',
-    Addr: node.ManagerStatus?.Addr ?? '',
+    Reachability: reachable.has(id) ? reached : 'unreachable',
+    Addr: moved.get(id) ?? node.ManagerStatus?.Addr ?? '',
   };
 }
 

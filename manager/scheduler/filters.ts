@@ -5,16 +5,22 @@
 
 import type { Json } from '../../proto/objects/meta.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
+import { ENCRYPTION_PLUGIN } from '../../proto/objects/tunnel.ts';
 import { matchesAll, parseConstraints } from '../constraint/constraint.ts';
 import { hasFree, reservedUnits } from './generic-resources.ts';
 import { hostPortsOf, type NodeInfo, reservationsOf } from './node-info.ts';
+
+/** What filters may ask of the swarm besides tasks and nodes. */
+export interface FilterContext {
+  isEncrypted(networkId: string): boolean;
+}
 
 export type NodeCheck = (info: NodeInfo) => boolean;
 
 export interface Filter {
   name: string;
   /** The check for this task, or undefined when the task asks nothing that this filter looks at. */
-  prepare(task: TaskObject): NodeCheck | undefined;
+  prepare(task: TaskObject, context: FilterContext): NodeCheck | undefined;
   /** Why `nodes` nodes were refused. */
   explain(nodes: number): string;
 }
@@ -39,13 +45,15 @@ const resource: Filter = {
 
 const plugin: Filter = {
   name: 'plugin',
-  prepare(task) {
+  prepare(task, context) {
     const volumes = (task.Spec.ContainerSpec?.Mounts ?? []).map(volumeDriver).filter((name) => name !== undefined);
     const log = task.Spec.LogDriver?.Name ?? '';
     const checksLog = log !== '' && log !== 'none';
-    if (volumes.length === 0 && !checksLog) return undefined;
+    const encrypts = (task.NetworksAttachments ?? []).some(({ NetworkID }) => context.isEncrypted(NetworkID));
+    if (volumes.length === 0 && !checksLog && !encrypts) return undefined;
     return (info) => {
       const plugins = info.node.Description?.Engine.Plugins;
+      if (encrypts && !canEncrypt(plugins ?? [])) return false;
       if (plugins === undefined) return true;
       const has = (type: string, name: string): boolean =>
         plugins.some((one) => one.Type === type && (one.Name === name || one.Name === `${name}:latest`));
@@ -118,6 +126,10 @@ export const DEFAULT_FILTERS: readonly Filter[] = [
   hostPort,
   maxReplicas,
 ];
+
+function canEncrypt(plugins: readonly { Type: string; Name: string }[]): boolean {
+  return plugins.some(({ Type, Name }) => Type === ENCRYPTION_PLUGIN.Type && Name === ENCRYPTION_PLUGIN.Name);
+}
 
 function count(nodes: number): string {
   return nodes === 1 ? '1 node' : `${nodes} nodes`;

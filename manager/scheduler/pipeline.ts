@@ -1,14 +1,14 @@
 import type { TaskObject } from '../../proto/objects/task.ts';
-import type { Filter, NodeCheck } from './filters.ts';
+import type { Filter, FilterContext, NodeCheck } from './filters.ts';
 import type { NodeInfo } from './node-info.ts';
 
 /** The filters that concern one task. */
 export class Pipeline {
   readonly #checks: { filter: Filter; check: NodeCheck }[];
 
-  constructor(filters: readonly Filter[], task: TaskObject) {
+  constructor(filters: readonly Filter[], task: TaskObject, context: FilterContext) {
     this.#checks = filters.flatMap((filter) => {
-      const check = filter.prepare(task);
+      const check = filter.prepare(task, context);
       return check === undefined ? [] : [{ filter, check }];
     });
   }

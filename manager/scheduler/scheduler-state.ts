@@ -1,9 +1,11 @@
 import type { GenericResource } from '../../proto/objects/node.ts';
+import type { NetworkObject } from '../../proto/objects/network.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
 import { compareTaskStates } from '../../proto/objects/task-state.ts';
+import { isEncrypted } from '../../proto/objects/tunnel.ts';
 import type { ReadTx, StoreEvent } from '../store/transaction.ts';
 import { ClusterView } from './cluster-view.ts';
-import { DEFAULT_FILTERS, type Filter } from './filters.ts';
+import { DEFAULT_FILTERS, type Filter, type FilterContext } from './filters.ts';
 import { FAILURE_WINDOW_MS, type NodeInfo } from './node-info.ts';
 import { Pipeline } from './pipeline.ts';
 import { PlacementQueue } from './placement-queue.ts';
@@ -31,7 +33,10 @@ const CONFIRMED = 'scheduler confirmed task can run on preassigned node';
  */
 export class SchedulerState {
   readonly #filters: readonly Filter[];
+  readonly #context: FilterContext = { isEncrypted: (networkId) => this.#encrypted.has(networkId) };
   #cluster = new ClusterView();
+  /** IDs of networks that only some nodes can take part in. Options of a network never change. */
+  #encrypted = new Set<string>();
   #queue = new PlacementQueue();
   /** Pending tasks whose node is fixed, by ID; those in `#recheck` are to be looked at. */
   #fixed = new Map<string, TaskObject>();
@@ -53,6 +58,7 @@ export class SchedulerState {
     this.#recheck = new Set();
     this.#unwanted = new Map();
     this.#open = new Map();
+    this.#encrypted = new Set([...tx.all('networks')].filter(isEncrypted).map(({ ID }) => ID));
     for (const node of tx.all('nodes')) this.#cluster.putNode(node);
     for (const task of tx.all('tasks')) {
       this.#place(task);
@@ -65,7 +71,8 @@ export class SchedulerState {
 
   observe(events: readonly StoreEvent[], nowMs: number): void {
     for (const event of events) {
-      if (event.table === 'nodes') {
+      if (event.table === 'networks') this.#observeNetwork(event.before, event.after);
+      else if (event.table === 'nodes') {
         if (event.after === undefined) this.#cluster.removeNode(event.before?.ID ?? '');
         else this.#cluster.putNode(event.after);
         this.#retryAll();
@@ -110,6 +117,11 @@ export class SchedulerState {
     if (decision.kind === 'assign') this.#cluster.removeTask(task.ID);
     this.#forgetPending(task);
     if (outcome === 'failed' || seen !== undefined) this.#place(seen ?? task);
+  }
+
+  #observeNetwork(before: NetworkObject | undefined, after: NetworkObject | undefined): void {
+    if (after === undefined) this.#encrypted.delete(before?.ID ?? '');
+    else if (isEncrypted(after)) this.#encrypted.add(after.ID);
   }
 
   #observeTask(before: TaskObject | undefined, after: TaskObject | undefined, nowMs: number): void {
@@ -171,7 +183,7 @@ export class SchedulerState {
   #decideFixed(task: TaskObject): Decision[] {
     const info = this.#cluster.get(task.NodeID);
     if (info === undefined) return [];
-    const pipeline = new Pipeline(this.#filters, task);
+    const pipeline = new Pipeline(this.#filters, task, this.#context);
     if (pipeline.fits(info)) return [this.#assign(task, info, CONFIRMED)];
     return this.#explain(task, pipeline.explain([info]));
   }
@@ -179,7 +191,7 @@ export class SchedulerState {
   #decideGroup(key: string, tasks: readonly TaskObject[], limit: number, nowMs: number): Decision[] {
     const [first] = tasks;
     if (first === undefined) return [];
-    const pipeline = new Pipeline(this.#filters, first);
+    const pipeline = new Pipeline(this.#filters, first, this.#context);
     const tree = new SpreadTree(this.#cluster.nodes(), first, pipeline, nowMs);
     const decisions: Decision[] = [];
     for (const [at, task] of tasks.entries()) {

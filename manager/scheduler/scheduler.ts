@@ -50,7 +50,7 @@ export class Scheduler implements Startable {
   #body(debounceMs: number): LoopBody {
     return {
       name: 'scheduler',
-      tables: ['nodes', 'tasks'],
+      tables: ['networks', 'nodes', 'tasks'],
       debounceMs,
       onView: (tx: ReadTx) => this.#state.load(tx, this.#clock.now()),
       onEvents: (events: readonly StoreEvent[]) => this.#state.observe(events, this.#clock.now()),

@@ -3,7 +3,7 @@ import type { TaskObject } from '../../proto/objects/task.ts';
 import { invariant } from '../../proto/runtime/assert.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import { UNIQUE_NAME_TABLES } from './indexes.ts';
-import { emptyTables, type TableSet } from './table-rows.ts';
+import { TableRows, type TableSet } from './table-rows.ts';
 import type { Indexes, TableName, Tables } from './tables.ts';
 import type { NewObject, StoreAction, StoreEvent, WriteTx } from './transaction.ts';
 
@@ -33,7 +33,8 @@ export class OverlayTx implements WriteTx {
   readonly #base: TableSet;
   readonly #at: string;
   readonly #actor: TaskActor | undefined;
-  readonly #written: TableSet = emptyTables();
+  /** Only the tables that are written to: most transactions touch one. */
+  readonly #written = new Map<TableName, TableRows<TableName>>();
   /** Every row written or removed, in the order first touched. */
   readonly #touched = new Map<TableName, Set<string>>();
   readonly #order: { table: TableName; id: string }[] = [];
@@ -47,7 +48,7 @@ export class OverlayTx implements WriteTx {
 
   get<T extends TableName>(table: T, id: string): Tables[T] | undefined {
     this.#assertOpen();
-    return this.#isTouched(table, id) ? this.#written[table].get(id) : this.#base[table].get(id);
+    return this.#isTouched(table, id) ? this.#writtenTo(table).get(id) : this.#base[table].get(id);
   }
 
   all<T extends TableName>(table: T): Iterable<Tables[T]> {
@@ -55,14 +56,14 @@ export class OverlayTx implements WriteTx {
     const touched = this.#touched.get(table);
     const base = this.#base[table];
     if (touched === undefined) return { [Symbol.iterator]: () => base.values() };
-    return [...[...base.values()].filter((row) => !touched.has(row.ID)), ...this.#written[table].values()];
+    return [...[...base.values()].filter((row) => !touched.has(row.ID)), ...this.#writtenTo(table).values()];
   }
 
   count(table: TableName): number {
     this.#assertOpen();
     let gone = 0;
     for (const id of this.#touched.get(table) ?? []) if (this.#base[table].get(id) !== undefined) gone++;
-    return this.#base[table].size - gone + this.#written[table].size;
+    return this.#base[table].size - gone + (this.#written.get(table)?.size ?? 0);
   }
 
   find<T extends TableName>(table: T, index: Indexes[T], key: string): readonly Tables[T][] {
@@ -70,7 +71,7 @@ export class OverlayTx implements WriteTx {
     const committed = this.#base[table].find(index, key);
     const touched = this.#touched.get(table);
     if (touched === undefined) return committed;
-    return [...committed.filter((row) => !touched.has(row.ID)), ...this.#written[table].find(index, key)];
+    return [...committed.filter((row) => !touched.has(row.ID)), ...this.#writtenTo(table).find(index, key)];
   }
 
   create<T extends TableName>(table: T, object: NewObject<T>): void {
@@ -113,7 +114,7 @@ export class OverlayTx implements WriteTx {
   removeAt(table: TableName, id: string, base: number): void {
     this.#presentAt(table, id, base);
     this.#touch(table, id);
-    this.#written[table].delete(id);
+    this.#writtenTo(table).delete(id);
     this.actions.push({ kind: 'remove', table, id, base });
   }
 
@@ -153,7 +154,7 @@ export class OverlayTx implements WriteTx {
 
   #commitRow<T extends TableName>(table: T, id: string, index: number): StoreEvent | undefined {
     const before = this.#base[table].get(id);
-    const written = this.#written[table].get(id);
+    const written = this.#writtenTo(table).get(id);
     if (written === undefined) {
       if (before === undefined) return undefined;
       this.#base[table].delete(id);
@@ -193,7 +194,13 @@ export class OverlayTx implements WriteTx {
 
   #write<T extends TableName>(table: T, row: Tables[T]): void {
     this.#touch(table, row.ID);
-    this.#written[table].set(row);
+    this.#writtenTo(table).set(row);
+  }
+
+  #writtenTo<T extends TableName>(table: T): TableRows<T> {
+    const rows = this.#written.get(table) ?? new TableRows<TableName>(table);
+    this.#written.set(table, rows);
+    return rows as unknown as TableRows<T>;
   }
 
   #touch(table: TableName, id: string): void {

@@ -21,6 +21,9 @@ export function decodeProposal(data: Uint8Array): Proposal {
   if (!isRecord(value) || typeof value['at'] !== 'string' || !Array.isArray(value['actions'])) {
     throw new InvariantError('log entry is not a proposal');
   }
+  if (value['request'] !== undefined && typeof value['request'] !== 'string') {
+    throw new InvariantError('log entry names its request by no text');
+  }
   for (const action of value['actions'])
     if (!isAction(action)) throw new InvariantError('log entry has an unknown action');
   return deepFreeze(value as unknown as Proposal);

@@ -1,17 +1,20 @@
 import { type Clock, rfc3339 } from '../../proto/runtime/clock.ts';
-import { assertNever } from '../../proto/runtime/assert.ts';
+import { assertNever, invariant } from '../../proto/runtime/assert.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import { OverlayTx, PreconditionError } from './overlay-tx.ts';
+import { MadeRequests } from './made-requests.ts';
 import { decodeProposal, encodeProposal } from './proposal-codec.ts';
-import { decodeSnapshot, encodeSnapshot } from './snapshot-codec.ts';
+import { decodeSnapshot, encodeSnapshot, type SnapshotContent, SnapshotDecoder } from './snapshot-codec.ts';
 import { emptyTables, type TableSet } from './table-rows.ts';
 import { TABLE_NAMES, type TableName, type Tables } from './tables.ts';
 import {
   type ApplyResult,
   MAX_PROPOSAL_BYTES,
   type NewObject,
+  proposalTooLarge,
   type Proposer,
   type ReadTx,
+  type StagedState,
   type StateMachine,
   type Store,
   type StoreAction,
@@ -39,6 +42,7 @@ export class StateStore implements Store, StateMachine {
   readonly #watchLimit: number;
   readonly #watchers = new Set<WatchQueue>();
   #tables: TableSet = emptyTables();
+  #made = new MadeRequests();
   #proposer: Proposer | undefined;
 
   constructor(options: StateStoreOptions, modules: { clock: Clock }) {
@@ -69,11 +73,22 @@ export class StateStore implements Store, StateMachine {
     for (let tries = 0; tries < UPDATE_TRIES; tries++) {
       const { result, actions, at } = this.#write(write, options);
       if (actions.every((action) => action.kind === 'expect')) return result;
-      const applied = await this.#propose(encodeProposal({ at, actions }));
+      const { request } = options;
+      const applied = await this.#propose(
+        encodeProposal({ at, actions, ...(request === undefined ? {} : { request }) }),
+      );
       if (applied.ok) return result;
       if (applied.reason === 'name-in-use') throw new WaggleError('already-exists', applied.detail);
     }
     throw new WaggleError('aborted', `gave up after losing ${UPDATE_TRIES} races with other changes`);
+  }
+
+  /**
+   * What became of a request, as far as it is committed and applied here: ID of the object that it created, '' when it
+   * changed something else, undefined when nothing was done for it. The latest thousands are remembered.
+   */
+  madeFor(request: string): string | undefined {
+    return this.#made.get(request);
   }
 
   watch(tables?: readonly TableName[]): Watch {
@@ -92,7 +107,10 @@ export class StateStore implements Store, StateMachine {
 
   /** @throws InvariantError for data that is no proposal: this manager must stop. */
   apply(index: number, data: Uint8Array): ApplyResult {
-    const { at, actions } = decodeProposal(data);
+    const { at, actions, request } = decodeProposal(data);
+    if (request !== undefined && this.#made.get(request) !== undefined) {
+      return { ok: false, reason: 'conflict', detail: 'this was done before' };
+    }
     const tx = new OverlayTx({ at }, { base: this.#tables });
     try {
       for (const action of actions) replay(tx, action);
@@ -101,18 +119,40 @@ export class StateStore implements Store, StateMachine {
       const reason = error.reason === 'name-in-use' ? 'name-in-use' : 'conflict';
       return { ok: false, reason, detail: error.message };
     }
-    this.#publish(tx.commit(index));
+    const events = tx.commit(index);
+    if (request !== undefined) this.#made.add(request, createdBy(actions));
+    this.#publish(events);
     return { ok: true, index };
   }
 
   snapshot(): Iterable<Uint8Array> {
-    return encodeSnapshot(this.#tables);
+    return encodeSnapshot(this.#tables, this.#made.entries());
   }
 
   /** Replaces everything or, when the snapshot is damaged, nothing. Watchers are told what is different. */
   restore(chunks: Iterable<Uint8Array>): void {
+    this.#replace(decodeSnapshot(chunks));
+  }
+
+  stage(): StagedState {
+    const decoder = new SnapshotDecoder();
+    let content: SnapshotContent | undefined;
+    return {
+      write: (chunk) => decoder.write(chunk),
+      finish: () => {
+        content = decoder.finish();
+      },
+      install: () => {
+        invariant(content !== undefined, 'a state is installed before it is whole');
+        this.#replace(content);
+      },
+    };
+  }
+
+  #replace({ tables, made }: SnapshotContent): void {
     const before = this.#tables;
-    this.#tables = decodeSnapshot(chunks);
+    this.#tables = tables;
+    this.#made = new MadeRequests(made);
     this.#publish(TABLE_NAMES.flatMap((table) => differences(table, before, this.#tables)));
   }
 
@@ -131,12 +171,7 @@ export class StateStore implements Store, StateMachine {
   }
 
   async #propose(data: Uint8Array): Promise<ApplyResult> {
-    if (data.byteLength > MAX_PROPOSAL_BYTES) {
-      throw new WaggleError(
-        'resource-exhausted',
-        `transaction of ${data.byteLength} bytes is larger than ${MAX_PROPOSAL_BYTES}`,
-      );
-    }
+    if (data.byteLength > MAX_PROPOSAL_BYTES) throw proposalTooLarge();
     if (this.#proposer === undefined) throw new WaggleError('unavailable', 'the state store has no log yet');
     return await this.#proposer.propose(data);
   }
@@ -146,6 +181,11 @@ export class StateStore implements Store, StateMachine {
     const batch = Object.freeze(events);
     for (const watcher of [...this.#watchers]) watcher.push(batch);
   }
+}
+
+function createdBy(actions: readonly StoreAction[]): string {
+  const created = actions.find((action) => action.kind === 'create');
+  return created === undefined ? '' : (created.object as { ID: string }).ID;
 }
 
 function replay(tx: OverlayTx, action: StoreAction): void {

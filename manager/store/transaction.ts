@@ -1,4 +1,5 @@
 import type { TaskActor } from '../../proto/objects/task-state.ts';
+import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { Indexes, TableName, Tables } from './tables.ts';
 
 /** A consistent reading of committed state. Objects are frozen; a new version replaces the whole object. */
@@ -51,6 +52,8 @@ export type StoreAction = {
 export interface Proposal {
   at: string;
   actions: StoreAction[];
+  /** Name of the request that this is done for: of the same name nothing more is applied. */
+  request?: string;
 }
 
 /** What applying a logged proposal came to; the same on every manager. */
@@ -77,10 +80,28 @@ export interface StateMachine {
   /** The whole state, in chunks; writes may go on while it is being read. */
   snapshot(): Iterable<Uint8Array>;
   restore(chunks: Iterable<Uint8Array>): void;
+  /** Begins to read another state, which takes the place of the present one only by `install`. */
+  stage(): StagedState;
+}
+
+/** A state that comes in chunks. Dropping it half-way leaves nothing. */
+export interface StagedState {
+  /** @throws when it is no state, or of another format. */
+  write(chunk: Uint8Array): void;
+  /** @throws when it is not whole. */
+  finish(): void;
+  /** After `finish`: it is the state from now on. */
+  install(): void;
 }
 
 /** As swarmkit's MaxTransactionBytes. */
 export const MAX_PROPOSAL_BYTES = 1.5 * 1024 * 1024;
+
+/** In Docker's words, which answers 500 to it. The code tells those who can make a change smaller. */
+export function proposalTooLarge(): WaggleError {
+  const text = "rpc error: code = Unknown desc = raft: raft message is too large and can't be sent";
+  return new WaggleError('resource-exhausted', text);
+}
 
 /** One committed change, in commit order. `before` is absent for a create, `after` for a remove. */
 export type StoreEvent = {
@@ -95,6 +116,8 @@ export interface Watch extends AsyncIterable<readonly StoreEvent[]> {
 export interface StoreUpdateOptions {
   /** When given, the store asserts that this actor may make each change of a task's observed state. */
   actor?: TaskActor;
+  /** The request that this is done for, under a name of its own in the whole swarm; made once and remembered with the change. */
+  request?: string;
 }
 
 export interface Store {

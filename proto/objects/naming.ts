@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import type { TaskObject } from './task.ts';
 
 const ID_LENGTH = 25;
@@ -7,8 +7,21 @@ const ID_BYTES = 17;
 /** Source of random bytes; tests pass a seeded one. */
 export type RandomBytes = (size: number) => Uint8Array;
 
+const pool = Buffer.alloc(ID_BYTES * 64);
+let used = pool.length;
+
+/** Random bytes for an ID, drawn for many at a time: each draw is a system call. */
+function pooledBytes(size: number): Uint8Array {
+  if (used + size > pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += size;
+  return pool.subarray(used - size, used);
+}
+
 /** An object ID: 25 characters of base 36 from 17 random bytes (as swarmkit's identity package makes them). */
-export function newId(random: RandomBytes = randomBytes): string {
+export function newId(random: RandomBytes = pooledBytes): string {
   const hex = Buffer.from(random(ID_BYTES)).toString('hex');
   return BigInt(`0x${hex}`).toString(36).padStart(ID_LENGTH, '0').slice(0, ID_LENGTH);
 }

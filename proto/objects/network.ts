@@ -35,7 +35,7 @@ export interface NetworkObject extends ObjectMeta {
   /** Set by the allocator in one change; absent while the network is new. */
   Allocated?: {
     Driver: string;
-    /** One per subnet, in the order of Subnets (RFC 7348: 24 bits; ours start at 4096). */
+    /** One per IPv4 subnet, in the order of Subnets (RFC 7348: 24 bits; ours start at 4096). Frames bear the first. */
     VNIs: number[];
     Subnets: AllocatedSubnet[];
     Options: Record<string, string>;

@@ -43,5 +43,7 @@ export interface NodeObject extends ObjectMeta {
   /** VTEP, and host:port of gossip, as the agent reported them. */
   DataPathAddr?: string;
   GossipAddr?: string;
+  /** Its part in encrypted overlays; the address stays its own for good, the key is empty while the node cannot encrypt. */
+  Tunnel?: { Address: string; PublicKey: string };
   RaftID?: number;
 }

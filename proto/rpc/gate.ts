@@ -21,10 +21,35 @@ export interface ResponseStream<Response> {
   signal: AbortSignal;
 }
 
+/** The other end of a stream that goes both ways. */
+export interface DuplexPeer<Response> {
+  /** @returns false when no more should be sent before `drained`. What is sent after the end is dropped. */
+  send(message: Response): boolean;
+}
+
+/** What becomes of a stream that goes both ways. */
+export interface DuplexReceiver<Request> {
+  /** @throws WaggleError to end the stream with it. */
+  receive(message: Request): void;
+  drained(): void;
+  /** Called once, whoever ended it. */
+  ended(): void;
+}
+
 export const MANAGERS: readonly NodeRole[] = ['manager'];
 export const ALL_NODES: readonly NodeRole[] = ['worker', 'manager'];
 
 const PERMISSION_DENIED = 'Permission denied';
+const WAS_REMOVED = 'was removed';
+
+/** A manager's answer to a node that was taken out of the swarm: final, for no node ID is used again. */
+export function nodeRemoved(nodeId: string): WaggleError {
+  return new WaggleError('permission-denied', `${PERMISSION_DENIED}: node ${nodeId} ${WAS_REMOVED}`);
+}
+
+export function isNodeRemoved(error: unknown): boolean {
+  return error instanceof WaggleError && error.code === 'permission-denied' && error.message.endsWith(WAS_REMOVED);
+}
 
 /**
  * Every handler of port 2377 goes through here. Deny by default: a call needs a certificate of this very swarm, of a
@@ -101,6 +126,45 @@ export class RpcGate {
     };
   }
 
+  /** Both ways, until the peer ends it; whoever sends is looked at anew with each message. */
+  duplex<Request, Response>(
+    roles: readonly NodeRole[],
+    open: (peer: DuplexPeer<Response>) => DuplexReceiver<Request>,
+  ): grpc.handleBidiStreamingCall<Request, Response> {
+    return (call) => {
+      let receiver: DuplexReceiver<Request> | undefined;
+      let isOver = false;
+      const end = (error?: unknown): void => {
+        if (isOver) return;
+        isOver = true;
+        receiver?.ended();
+        if (error === undefined) return void call.end();
+        this.#log.debug({ method: call.getPath(), peer: call.getPeer(), error: messageOf(error) }, 'stream ended');
+        call.emit('error', toServiceError(error));
+      };
+      const take = (message?: Request): void => {
+        if (isOver) return;
+        try {
+          this.#admit(callerOf(call.getAuthContext()), roles);
+          receiver ??= open({ send: (response) => isOver || call.write(response) });
+          if (message !== undefined) receiver.receive(message);
+        } catch (error) {
+          end(error);
+        }
+      };
+      const gone = (): void => {
+        if (!isOver) receiver?.ended();
+        isOver = true;
+      };
+      call.on('data', take);
+      call.on('drain', () => receiver?.drained());
+      call.on('end', () => end());
+      call.on('cancelled', gone);
+      call.on('error', gone);
+      take();
+    };
+  }
+
   async #answer<Request, Response>(
     call: grpc.ServerUnaryCall<Request, Response> | grpc.ServerReadableStream<Request, Response>,
     callback: grpc.sendUnaryData<Response>,
@@ -125,7 +189,7 @@ export class RpcGate {
       throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: certificate of another swarm`);
     }
     if (this.#membership.isRemoved(caller.nodeId)) {
-      throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: node ${caller.nodeId} was removed`);
+      throw nodeRemoved(caller.nodeId);
     }
     if (!roles.includes(caller.role)) {
       throw new WaggleError('permission-denied', `${PERMISSION_DENIED}: not for a ${caller.role}`);

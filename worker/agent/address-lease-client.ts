@@ -11,8 +11,9 @@ import type { AddressLeases } from '../network/assigned-network.ts';
 import { FileTable } from '../storage/file-table.ts';
 
 const RPC_TIMEOUT_MS = 5000;
-/** How long an allocation waits for a manager, as during a change of the leader. */
-const SESSION_WAIT_MS = 3000;
+/** How long an allocation waits for a manager, or asks again, as during a change of the leader. */
+const PATIENCE_MS = 8000;
+const ASK_AGAIN_MS = 200;
 const RETRY: BackoffOptions = { minMs: 200, maxMs: 8000, factor: 2, jitter: 0.3 };
 
 export interface HeldAddress {
@@ -67,11 +68,27 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     this.#releaseAll();
   }
 
-  async allocate(networkId: string, address: string | undefined, reference: string): Promise<string> {
-    await this.#connected();
+  async allocate(networkId: string, address: string | undefined, reference: string, ipv6 = false): Promise<string> {
+    const deadline = this.#clock.monotonic() + PATIENCE_MS;
+    for (;;) {
+      await this.#connected(deadline);
+      try {
+        return await this.#allocateNow(networkId, address, reference, ipv6);
+      } catch (error) {
+        // The same reference gets the same answer, so nothing is given twice.
+        const isPassing = error instanceof WaggleError && error.code === 'unavailable' && !this.#abort.signal.aborted;
+        if (!isPassing || this.#clock.monotonic() + ASK_AGAIN_MS >= deadline) throw error;
+        await sleep(this.#clock, ASK_AGAIN_MS, this.#abort.signal);
+      }
+    }
+  }
+
+  #allocateNow(networkId: string, address: string | undefined, reference: string, ipv6: boolean): Promise<string> {
     return this.#inTurn(async () => {
+      // Given back and wanted again: the manager must hear of the one before the other.
+      if (address !== undefined) await this.#sendRelease(keyOf(networkId, address));
       const { resources } = this.#manager();
-      const request = { networkId, address: address ?? '', reference };
+      const request = { networkId, address: address ?? '', reference, ipv6 };
       const answer = await callUnary(resources, resources.allocateAddress, request, this.#options());
       // It is wanted again: a release that has not been sent yet must not be.
       const key = keyOf(networkId, answer.address.split('/')[0] ?? '');
@@ -145,10 +162,10 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     return result;
   }
 
-  async #connected(): Promise<void> {
+  async #connected(deadline: number): Promise<void> {
     if (this.#connection !== undefined || this.#abort.signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(SESSION_WAIT_MS, resolve);
+    const cancel = this.#clock.after(Math.max(0, deadline - this.#clock.monotonic()), resolve);
     this.#waiting.add(resolve);
     await promise;
     this.#waiting.delete(resolve);

@@ -8,12 +8,16 @@ import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import { AssignmentChain } from './assignment-chain.ts';
+import { type AnswerQuestion, QuestionStream } from './question-stream.ts';
 import type { SendStatuses, StatusReporter } from './status-reporter.ts';
 import { readFacts, type SwarmFacts } from './swarm-facts.ts';
 import type { TaskManager } from './task-manager.ts';
 
 /** As swarmkit agent/session.go. */
 const RPC_TIMEOUT_MS = 5000;
+/** For a manager that gossip misses: it is asked at once and waited for no longer than that; or than this, to open a session with it. */
+const DOUBT_TIMEOUT_MS = 1000;
+const DOUBT_OPEN_MS = 2000;
 const REOPEN_MS = 100;
 
 export interface NodeRegistration {
@@ -21,10 +25,20 @@ export interface NodeRegistration {
   advertiseAddress: string;
   dataPathAddress: string;
   gossipAddress: string;
+  /** WireGuard public key; empty when this host cannot encrypt. */
+  tunnelKey: string;
+}
+
+export interface AgentSessionOptions {
+  registration: NodeRegistration;
+  /** Gossip misses the manager already. */
+  isDoubtful: boolean;
 }
 
 export interface AgentSessionModules {
-  connection: Pick<ManagerConnection, 'address' | 'dispatcher'>;
+  connection: Pick<ManagerConnection, 'address' | 'dispatcher' | 'diagnosis'>;
+  /** Absent: the leader's questions are not listened to. */
+  answer?: AnswerQuestion;
   tasks: TaskManager;
   reporter: StatusReporter;
   /** Called with the first message and with each later one. */
@@ -37,18 +51,25 @@ export interface AgentSessionModules {
 
 /** One session with one manager: session stream, heartbeats, assignments and statuses; the first to fail ends all. */
 export class AgentSession {
-  readonly #registration: NodeRegistration;
+  readonly #options: AgentSessionOptions;
   readonly #modules: AgentSessionModules;
   #established = false;
+  /** Sends a heartbeat out of turn; absent while there is no session. */
+  #beatNow: ((timeoutMs: number) => void) | undefined;
 
-  constructor(registration: NodeRegistration, modules: AgentSessionModules) {
-    this.#registration = registration;
+  constructor(options: AgentSessionOptions, modules: AgentSessionModules) {
+    this.#options = options;
     this.#modules = modules;
   }
 
   /** True once the manager has accepted this node. */
   get established(): boolean {
     return this.#established;
+  }
+
+  /** Gossip misses the manager: the session ends within a second, unless the manager answers. */
+  doubt(): void {
+    this.#beatNow?.(DOUBT_TIMEOUT_MS);
   }
 
   /** @throws WaggleError always: why the session ended, or the signal's reason. Nothing of it goes on afterwards. */
@@ -61,7 +82,7 @@ export class AgentSession {
     signal.addEventListener('abort', onAbort, { once: true });
     const parts: Promise<void>[] = [];
     const begin = (part: Promise<void>): void => void parts.push(part.catch(end));
-    const { description, ...addresses } = this.#registration;
+    const { description, ...addresses } = this.#options.registration;
     const descriptionJson = Buffer.from(JSON.stringify(description));
     try {
       const stream = dispatcher.session({ ...addresses, sessionId: '', descriptionJson });
@@ -70,13 +91,16 @@ export class AgentSession {
       const sessionId = await this.#firstWithin(first.promise, abort.signal);
       this.#established = true;
       this.#modules.log.info({ manager: this.#modules.connection.address }, 'session with manager established');
+      this.#beatNow = this.#outOfTurn(sessionId, abort);
       begin(this.#beat(sessionId, abort.signal));
       begin(this.#assign(sessionId, abort.signal));
+      begin(this.#listen(abort.signal));
       begin(this.#modules.reporter.serve(this.#sender(sessionId), abort.signal));
       await aborted(abort.signal);
     } catch (error) {
       end(error);
     } finally {
+      this.#beatNow = undefined;
       signal.removeEventListener('abort', onAbort);
       await Promise.all(parts);
     }
@@ -93,6 +117,10 @@ export class AgentSession {
         this.#modules.onRedirect(message.managers.map(({ address }) => address ?? ''));
         continue;
       }
+      if (message.challenge) {
+        this.#beatNow?.(RPC_TIMEOUT_MS);
+        continue;
+      }
       this.#modules.onFacts(readFacts(message));
       opened(message.sessionId);
     }
@@ -101,8 +129,9 @@ export class AgentSession {
 
   async #firstWithin(first: Promise<string>, signal: AbortSignal): Promise<string> {
     const late = Promise.withResolvers<never>();
-    const cancel = this.#modules.clock.after(RPC_TIMEOUT_MS, () =>
-      late.reject(new WaggleError('deadline-exceeded', `no session within ${RPC_TIMEOUT_MS} ms`)),
+    const timeoutMs = this.#options.isDoubtful ? DOUBT_OPEN_MS : RPC_TIMEOUT_MS;
+    const cancel = this.#modules.clock.after(timeoutMs, () =>
+      late.reject(new WaggleError('deadline-exceeded', `no session within ${timeoutMs} ms`)),
     );
     try {
       return await Promise.race([first, late.promise, aborted(signal)]);
@@ -112,13 +141,27 @@ export class AgentSession {
   }
 
   async #beat(sessionId: string, signal: AbortSignal): Promise<void> {
+    for (;;) await sleep(this.#modules.clock, await this.#heartbeat(sessionId, RPC_TIMEOUT_MS, signal), signal);
+  }
+
+  /** @returns milliseconds until the next one is wanted. */
+  async #heartbeat(sessionId: string, timeoutMs: number, signal: AbortSignal): Promise<number> {
     const { connection, clock } = this.#modules;
     const { dispatcher } = connection;
-    const options = { clock, timeoutMs: RPC_TIMEOUT_MS, signal };
-    for (;;) {
-      const { periodMs } = await callUnary(dispatcher, dispatcher.heartbeat, { sessionId }, options);
-      await sleep(clock, periodMs, signal);
-    }
+    const options = { clock, timeoutMs, signal };
+    return (await callUnary(dispatcher, dispatcher.heartbeat, { sessionId }, options)).periodMs;
+  }
+
+  /** Heartbeats on request, one of each time-out at a time; one that fails ends the session. */
+  #outOfTurn(sessionId: string, abort: AbortController): (timeoutMs: number) => void {
+    const underWay = new Set<number>();
+    return (timeoutMs) => {
+      if (underWay.has(timeoutMs)) return;
+      underWay.add(timeoutMs);
+      this.#heartbeat(sessionId, timeoutMs, abort.signal)
+        .catch((error: unknown) => abort.abort(error))
+        .finally(() => underWay.delete(timeoutMs));
+    };
   }
 
   /** A gap in the chain: the stream is opened anew and begins with the whole set. */
@@ -139,6 +182,11 @@ export class AgentSession {
       if (!gap) throw new WaggleError('unavailable', 'the manager ended the assignments');
       await sleep(clock, REOPEN_MS, signal);
     }
+  }
+
+  async #listen(signal: AbortSignal): Promise<void> {
+    const { answer } = this.#modules;
+    if (answer !== undefined) await new QuestionStream({ ...this.#modules, answer }).run(signal);
   }
 
   #sender(sessionId: string): SendStatuses {

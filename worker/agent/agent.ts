@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { NodeDescription, NodeRole } from '../../proto/objects/node.ts';
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
+import { isNodeRemoved } from '../../proto/rpc/gate.ts';
 import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
@@ -13,6 +14,8 @@ import { FileTable } from '../storage/file-table.ts';
 import { AddressLeaseClient } from './address-lease-client.ts';
 import { AgentSession } from './agent-session.ts';
 import { ManagerList } from './manager-list.ts';
+import type { AnswerQuestion } from './question-stream.ts';
+import type { ManagerWatch } from './manager-watch.ts';
 import { StatusReporter } from './status-reporter.ts';
 import type { SwarmFacts } from './swarm-facts.ts';
 import { TaskDb } from './task-db.ts';
@@ -42,8 +45,14 @@ export interface AgentModules {
   executor: Executor;
   /** Asked for each session. */
   describe: () => Promise<NodeDescription>;
+  /** The host's WireGuard public key, empty when it cannot encrypt; asked for each session. Default: it cannot. */
+  tunnelKey?: () => string;
   /** The manager gives this node another role than its certificate has: it must be renewed. */
   renew: () => void;
+  /** Answers the leader's questions about this node; absent: nobody listens to them. */
+  answer?: AnswerQuestion;
+  /** Absent: a manager that vanishes is noticed by its connection alone. */
+  managerWatch?: ManagerWatch;
   clock: Clock;
   random: Random;
   log: Log;
@@ -66,7 +75,11 @@ export class Agent implements Startable {
   readonly #db: TaskDb;
   readonly #factsTable: FileTable<SwarmFacts>;
   readonly #listeners = new Set<(facts: SwarmFacts) => void>();
+  readonly #removalListeners = new Set<() => void>();
+  #isRemoved = false;
   readonly #abort = new AbortController();
+  /** Ends the present session. */
+  #register = new AbortController();
   #facts: SwarmFacts | undefined;
   #description: NodeDescription | undefined;
   #connectivity: Connectivity = { connected: false, error: 'no manager has been reached yet' };
@@ -95,6 +108,13 @@ export class Agent implements Startable {
     return this.#connectivity;
   }
 
+  /** Calls once a manager has said that this node was taken out of the swarm; at once when it has. @returns the unsubscribe. */
+  onRemoved(listener: () => void): () => void {
+    this.#removalListeners.add(listener);
+    if (this.#isRemoved) listener();
+    return () => this.#removalListeners.delete(listener);
+  }
+
   /** Best first, host:port. */
   get managers(): readonly string[] {
     return this.#managers.addresses;
@@ -110,6 +130,11 @@ export class Agent implements Startable {
   /** Called after a task of this node has got any further. @returns the unsubscribe. */
   onTaskStatus(listener: (taskId: string) => void): () => void {
     return this.#reporter.onReport(listener);
+  }
+
+  /** The node has changed: tells the manager, in a session of its own. Tasks and addresses stay as they are. */
+  registerAnew(): void {
+    this.#register.abort(new WaggleError('aborted', 'the node registers anew'));
   }
 
   /** Takes up what runs already; does not wait for a manager. */
@@ -158,10 +183,10 @@ export class Agent implements Startable {
   }
 
   async #keepSession(): Promise<void> {
-    const { clock, random, log } = this.#modules;
+    const { random, log } = this.#modules;
     const { signal } = this.#abort;
     for (let failures = 0; !signal.aborted; ) {
-      const [address] = this.#managers.addresses;
+      const address = this.#choose(failures);
       let established = false;
       try {
         if (address === undefined) throw new WaggleError('unavailable', 'no manager is known');
@@ -170,29 +195,65 @@ export class Agent implements Startable {
         });
       } catch (error) {
         if (signal.aborted) break;
+        if (this.#register.signal.aborted) continue;
         failures = established ? 1 : failures + 1;
         this.#connectivity = { connected: false, error: messageOf(error) };
+        if (isNodeRemoved(error)) this.#learnRemoval();
         if (address !== undefined) this.#managers.failed(address);
         const fields = { manager: address, error: messageOf(error), failures };
         if (established) log.info(fields, 'session with manager lost');
         else log.debug(fields, 'no session with manager');
         // A round over all managers is one failure.
         const rounds = Math.ceil(failures / Math.max(1, this.#managers.addresses.length));
-        await sleep(clock, backoffDelayMs(SESSION_BACKOFF, rounds, random()), signal).catch(() => undefined);
+        await this.#pause(backoffDelayMs(SESSION_BACKOFF, rounds, random()));
       }
     }
     this.#connectivity = { connected: false, error: 'the agent has stopped' };
   }
 
+  /** The best manager that gossip does not miss, for one round; gossip may be wrong, so in the next one the best there is. */
+  #choose(failures: number): string | undefined {
+    const { addresses } = this.#managers;
+    const [first] = addresses;
+    if (failures % (2 * Math.max(1, addresses.length)) >= addresses.length) return first;
+    return addresses.find((address) => !this.#isMissed(address)) ?? first;
+  }
+
+  #isMissed(address: string): boolean {
+    const nodeId = this.#facts?.managers.find((manager) => manager.address === address)?.nodeId;
+    return nodeId !== undefined && this.#modules.managerWatch?.isMissed(nodeId) === true;
+  }
+
+  /** A new certificate, or a key that was unlocked, is tried at once. */
+  async #pause(delayMs: number): Promise<void> {
+    const { identity, clock } = this.#modules;
+    const changed = new AbortController();
+    const unsubscribe = identity.onChange(() => changed.abort());
+    const signal = AbortSignal.any([this.#abort.signal, changed.signal]);
+    await sleep(clock, delayMs, signal).catch(() => undefined);
+    unsubscribe();
+  }
+
   async #oneSession(address: string, established: () => void): Promise<void> {
-    const { identity, clock, log } = this.#modules;
+    const { identity, tunnelKey, answer, clock, log } = this.#modules;
     const { advertiseAddress, dataPathAddress, gossipAddress } = this.#options;
+    this.#register = new AbortController();
     const description = await this.#describe();
     const connection = new ManagerConnection(address, identity.tls());
     const session = new AgentSession(
-      { description, advertiseAddress, dataPathAddress, gossipAddress },
+      {
+        registration: {
+          description,
+          advertiseAddress,
+          dataPathAddress,
+          gossipAddress,
+          tunnelKey: tunnelKey?.() ?? '',
+        },
+        isDoubtful: this.#isMissed(address),
+      },
       {
         connection,
+        ...(answer === undefined ? {} : { answer }),
         tasks: this.tasks,
         reporter: this.#reporter,
         onRedirect: (managers) => void this.#managers.set(managers),
@@ -206,9 +267,13 @@ export class Agent implements Startable {
         log,
       },
     );
+    const unwatch = this.#modules.managerWatch?.onChange(() => {
+      if (this.#isMissed(address)) session.doubt();
+    });
     try {
-      await session.run(this.#abort.signal);
+      await session.run(AbortSignal.any([this.#abort.signal, this.#register.signal]));
     } finally {
+      unwatch?.();
       this.leases.attach(undefined);
       connection.close();
     }
@@ -232,6 +297,13 @@ export class Agent implements Startable {
     this.#saving = this.#saving.then(() => this.#save(facts));
     this.#announce(facts);
     if (facts.node.Spec.Role !== this.#modules.identity.role) this.#modules.renew();
+  }
+
+  #learnRemoval(): void {
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    this.#modules.log.error({}, 'this node was removed from the swarm: leave it here by force, then join anew');
+    for (const listener of this.#removalListeners) listener();
   }
 
   async #save(facts: SwarmFacts): Promise<void> {

@@ -16,6 +16,14 @@ export interface SwarmKey {
   key: string;
 }
 
+/** A node that can encrypt (proto/dispatcher.proto TunnelPeer). */
+export interface SwarmTunnelPeer {
+  nodeId: string;
+  publicKey: string;
+  address: string;
+  dataPathAddress: string;
+}
+
 /** What the manager last told this node of its swarm. Plain JSON: it is kept on disk for a start without a manager. */
 export interface SwarmFacts {
   node: NodeObject;
@@ -24,6 +32,8 @@ export interface SwarmFacts {
   /** All nodes that gossip, this one included. */
   gossipPeers: SwarmPeer[];
   keys: SwarmKey[];
+  /** Absent in facts that an earlier version has kept. */
+  tunnelPeers?: SwarmTunnelPeer[];
   cluster: ClusterFacts;
 }
 
@@ -37,6 +47,12 @@ export function readFacts(message: waggle.dispatcher.SessionMessage): SwarmFacts
       subsystem: key.subsystem ?? '',
       tag: key.tag ?? 0,
       key: Buffer.from(key.key ?? []).toString('base64'),
+    })),
+    tunnelPeers: message.tunnelPeers.map((peer) => ({
+      nodeId: peer.nodeId ?? '',
+      publicKey: peer.publicKey ?? '',
+      address: peer.address ?? '',
+      dataPathAddress: peer.dataPathAddress ?? '',
     })),
     cluster: parse<ClusterFacts>(message.clusterJson),
   };

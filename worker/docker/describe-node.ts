@@ -14,19 +14,28 @@ interface EngineInfo {
   Plugins?: Record<string, string[] | null> | null;
 }
 
+interface NodePlugin {
+  readonly Type: string;
+  readonly Name: string;
+}
+
 const NANO = 1e9;
 
-/** The node as its engine sees it. @throws WaggleError as Engine.call. */
-export async function describeNode(engine: Engine, signal?: AbortSignal): Promise<NodeDescription> {
+/** The node as its engine sees it. @param more what it has besides the engine's plugins. @throws WaggleError as Engine.call. */
+export async function describeNode(
+  engine: Engine,
+  more: readonly NodePlugin[] = [],
+  signal?: AbortSignal,
+): Promise<NodeDescription> {
   const info = await engine.call(
     (docker) => docker.info() as Promise<EngineInfo>,
     signal === undefined ? {} : { signal },
   );
-  return nodeDescription(info);
+  return nodeDescription(info, more);
 }
 
 /** Pure: plugins are sorted, and always hold the overlay driver, which is ours whatever the engine has. */
-export function nodeDescription(info: EngineInfo): NodeDescription {
+export function nodeDescription(info: EngineInfo, more: readonly NodePlugin[] = []): NodeDescription {
   const labels = labelsOf(info.Labels ?? []);
   const resources = info.GenericResources ?? [];
   return {
@@ -40,7 +49,7 @@ export function nodeDescription(info: EngineInfo): NodeDescription {
     Engine: {
       EngineVersion: info.ServerVersion,
       ...(Object.keys(labels).length > 0 ? { Labels: labels } : {}),
-      Plugins: pluginsOf(info.Plugins ?? {}),
+      Plugins: pluginsOf(info.Plugins ?? {}, more),
     },
   };
 }
@@ -54,10 +63,11 @@ function labelsOf(lines: readonly string[]): Record<string, string> {
   );
 }
 
-function pluginsOf(plugins: Record<string, string[] | null>): { Type: string; Name: string }[] {
-  const found = new Map<string, { Type: string; Name: string }>();
+function pluginsOf(plugins: Record<string, string[] | null>, more: readonly NodePlugin[]): NodePlugin[] {
+  const found = new Map<string, NodePlugin>();
   const add = (Type: string, Name: string): unknown => found.set(`${Type}/${Name}`, { Type, Name });
   for (const [type, names] of Object.entries(plugins)) for (const name of names ?? []) add(type, name);
   add('Network', 'overlay');
+  for (const { Type, Name } of more) add(Type, Name);
   return [...found.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, plugin]) => plugin);
 }

@@ -68,7 +68,7 @@ export function twinOf(network: AssignedNetwork, driver: string): Docker.Network
     Driver: driver,
     Internal: network.Spec.Internal === true,
     Attachable: true,
-    EnableIPv6: false,
+    EnableIPv6: network.Allocated.Subnets.some(({ Subnet }) => Subnet.includes(':')),
     IPAM: {
       Driver: driver,
       Options: mark,

@@ -51,11 +51,15 @@ function predefinedNetwork(task: TaskObject): string | undefined {
 }
 
 function endpointSettings(attachment: TaskNetworkAttachment): Docker.EndpointSettings {
-  const address = attachment.Addresses.find((each) => !each.includes(':'))?.split('/')[0];
+  const bare = attachment.Addresses.map((each) => each.split('/')[0] ?? each);
+  const address = bare.find((each) => !each.includes(':'));
+  const address6 = bare.find((each) => each.includes(':'));
   const aliases = attachment.Aliases ?? [];
   const options = attachment.DriverOpts ?? {};
   return {
-    ...(address === undefined ? {} : { IPAMConfig: { IPv4Address: address } }),
+    ...(address === undefined
+      ? {}
+      : { IPAMConfig: { IPv4Address: address, ...(address6 === undefined ? {} : { IPv6Address: address6 }) } }),
     ...(aliases.length > 0 ? { Aliases: aliases } : {}),
     ...(Object.keys(options).length > 0 ? { DriverOpts: options } : {}),
   };

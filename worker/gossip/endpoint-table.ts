@@ -6,6 +6,8 @@ export interface EndpointRecord {
   owner: string;
   /** IPv4 without prefix length. */
   address: string;
+  /** IPv6 without prefix length, as RFC 5952 writes it. */
+  address6?: string;
   mac: string;
   /** Underlay address of the owner's VXLAN. */
   vtep: string;
@@ -14,6 +16,11 @@ export interface EndpointRecord {
   names: readonly string[];
   /** Names it shares: service, service aliases, `tasks.<service>`. */
   services: readonly string[];
+}
+
+/** `silent`: the owner does not answer now. */
+export interface LocatedRecord extends EndpointRecord {
+  silent: boolean;
 }
 
 /** What a node says of its own endpoint; owner and order are added by the table. */
@@ -29,8 +36,17 @@ export interface EndpointTable {
   withdraw(networkId: string, endpointId: string): void;
   /** Live records of one network, own ones included. */
   network(networkId: string): readonly EndpointRecord[];
+  /**
+   * Where the containers of one network can be reached: the records of `network`, and those of owners that are silent. Their daemon may
+   * be down while their containers run on, so the kernel keeps the way to them until somebody else has the address.
+   */
+  located(networkId: string): readonly LocatedRecord[];
   /** Called with the networks whose records changed, after the change. Returns the unsubscribe. */
   onChange(listener: (networkIds: ReadonlySet<string>) => void): () => void;
-  /** True once at least one full exchange with a peer has been done since the start, or there is no peer. */
-  synced(): boolean;
+  /**
+   * True once at least one full exchange with a peer has been done since the start, or there is no peer.
+   * @param networkId of this network alone, and nothing is lacking that a silent owner may have there. Default: of all
+   * networks that are needed here.
+   */
+  synced(networkId?: string): boolean;
 }

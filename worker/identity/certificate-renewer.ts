@@ -1,5 +1,5 @@
 import { nodeCaService } from '../../proto/rpc/services.ts';
-import { CHANNEL_OPTIONS, nodeCredentials, type TlsMaterial } from '../../proto/rpc/credentials.ts';
+import { CHANNEL_OPTIONS, nodeCredentials } from '../../proto/rpc/credentials.ts';
 import { callUnary } from '../../proto/rpc/unary.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
@@ -10,6 +10,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 import { createCertificateRequest } from './certificate-request.ts';
 import type { Identity } from './identity.ts';
 import type { IdentityStore } from './identity-store.ts';
+import { type IssuedMaterial, issuedMaterial } from './issued-material.ts';
 
 const RETRY: BackoffOptions = { minMs: 5000, maxMs: 3_600_000, factor: 2, jitter: 0.2 };
 const CALL_MS = 20_000;
@@ -32,7 +33,8 @@ export function renewalTimeMs(from: number, notAfter: number, random: number): n
 }
 
 /**
- * Renews the node's certificate in time, and at once when the role changed; a failure is tried again after 5 s to 1 h.
+ * Renews the node's certificate in time, and at once when the role changed or its key is due to be replaced; a failure is tried
+ * again after 5 s to 1 h.
  * The new one is on the disk before it is used.
  */
 export class CertificateRenewer implements Startable {
@@ -43,18 +45,26 @@ export class CertificateRenewer implements Startable {
   #cancel: CancelTimer | undefined;
   #running: Promise<void> | undefined;
   #again = false;
+  #unsubscribe: (() => void) | undefined;
 
   constructor(modules: RenewerModules) {
     this.#modules = modules;
   }
 
   async start(): Promise<void> {
-    this.#schedule(this.#modules.identity.notBefore);
+    const { identity, store } = this.#modules;
+    this.#schedule(identity.notBefore);
+    const look = (): void => {
+      if (store.renewalDue) this.renewNow();
+    };
+    this.#unsubscribe = store.onChange(look);
+    look();
     await Promise.resolve();
   }
 
   async stop(): Promise<void> {
     this.#abort.abort(new WaggleError('aborted', 'certificate renewal stopped'));
+    this.#unsubscribe?.();
     this.#cancel?.();
     await this.#running;
   }
@@ -95,9 +105,9 @@ export class CertificateRenewer implements Startable {
   async #renew(): Promise<void> {
     const { identity, store, clock, random, log } = this.#modules;
     try {
-      const material = await this.#request();
+      const { material, lock } = await this.#request();
       identity.check(material);
-      await store.save(material);
+      await store.save(material, lock);
       identity.replace(material);
       log.info({ role: identity.role, until: new Date(identity.notAfter).toISOString() }, 'certificate renewed');
       // From now on, not from notBefore: that lies an hour back, and a short-lived certificate would be due at once.
@@ -111,7 +121,7 @@ export class CertificateRenewer implements Startable {
     }
   }
 
-  async #request(): Promise<TlsMaterial> {
+  async #request(): Promise<IssuedMaterial> {
     const { identity, managers, clock } = this.#modules;
     const present = identity.tls();
     const request = createCertificateRequest();
@@ -125,7 +135,7 @@ export class CertificateRenewer implements Startable {
           { csr: Buffer.from(request.csr) },
           { clock, timeoutMs: CALL_MS, signal: this.#abort.signal },
         );
-        return { certificate: Buffer.from(answer.certificate).toString('utf8'), key: request.key, root: present.root };
+        return issuedMaterial(answer, { key: request.key, root: present.root });
       } catch (error) {
         if (this.#abort.signal.aborted) throw error;
         failure = error;

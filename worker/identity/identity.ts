@@ -13,16 +13,28 @@ interface Facts {
   notAfter: number;
 }
 
-/** Who this node is, as its present certificate says. Node and swarm never change, the role may at a renewal. */
+/**
+ * Who this node is, as its present certificate says. Node and swarm never change, the role may at a renewal. While it is locked the
+ * key is not at hand: the node knows who it is and can show it to nobody.
+ */
 export class Identity implements TlsSource {
-  #material: TlsMaterial;
+  #material: TlsMaterial | undefined;
   #facts: Facts;
   readonly #listeners = new Set<() => void>();
 
   /** @throws WaggleError invalid-argument when certificate, key and root do not belong together. */
-  constructor(material: TlsMaterial) {
-    this.#material = material;
+  constructor(material: TlsMaterial | Omit<TlsMaterial, 'key'>) {
+    this.#material = 'key' in material ? material : undefined;
     this.#facts = readMaterial(material);
+  }
+
+  /** Of a manager whose key is sealed, until `replace` is given it. @throws WaggleError as the constructor. */
+  static locked({ certificate, root }: Omit<TlsMaterial, 'key'>): Identity {
+    return new Identity({ certificate, root });
+  }
+
+  get isLocked(): boolean {
+    return this.#material === undefined;
   }
 
   get nodeId(): string {
@@ -41,11 +53,13 @@ export class Identity implements TlsSource {
     return this.#facts.notAfter;
   }
 
+  /** @throws WaggleError unavailable while it is locked. */
   tls(): TlsMaterial {
+    if (this.#material === undefined) throw new WaggleError('unavailable', 'the key of this node is locked');
     return this.#material;
   }
 
-  /** Takes a renewed certificate. @throws WaggleError invalid-argument when it is not one of this very node. */
+  /** Takes a renewed certificate, or the unlocked key. @throws WaggleError invalid-argument when it is not one of this very node. */
   replace(material: TlsMaterial): void {
     this.#facts = this.#check(material);
     this.#material = material;
@@ -71,11 +85,17 @@ export class Identity implements TlsSource {
   }
 }
 
-function readMaterial(material: TlsMaterial): Facts {
+/** The role that a certificate gives. @throws WaggleError invalid-argument when it is not one of a node. */
+export function roleOf(material: Omit<TlsMaterial, 'key'>): NodeRole {
+  return readMaterial(material).role;
+}
+
+function readMaterial(material: TlsMaterial | Omit<TlsMaterial, 'key'>): Facts {
   try {
     const certificate = new X509Certificate(material.certificate);
     const root = new X509Certificate(material.root);
-    if (!certificate.checkPrivateKey(createPrivateKey(material.key))) throw new Error('the key is another one');
+    const isOther = 'key' in material && !certificate.checkPrivateKey(createPrivateKey(material.key));
+    if (isOther) throw new Error('the key is another one');
     if (!certificate.verify(root.publicKey)) throw new Error('not signed by the root');
     const subject = new Map(certificate.subject.split('\n').map((line) => splitOnce(line)));
     const [nodeId, clusterId] = [subject.get('CN'), subject.get('O')];

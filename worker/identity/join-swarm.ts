@@ -1,12 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { parseJoinToken, rootDigest, type JoinToken } from '../../proto/objects/join-token.ts';
 import type { NodeAvailability } from '../../proto/objects/node.ts';
-import {
-  anonymousCredentials,
-  CHANNEL_OPTIONS,
-  type TlsMaterial,
-  unverifiedCredentials,
-} from '../../proto/rpc/credentials.ts';
+import { anonymousCredentials, CHANNEL_OPTIONS, unverifiedCredentials } from '../../proto/rpc/credentials.ts';
 import { caService, nodeCaService } from '../../proto/rpc/services.ts';
 import { callUnary, type UnaryOptions } from '../../proto/rpc/unary.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
@@ -17,6 +12,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 import { createCertificateRequest } from './certificate-request.ts';
 import { Identity } from './identity.ts';
 import type { IdentityStore } from './identity-store.ts';
+import { type IssuedMaterial, issuedMaterial } from './issued-material.ts';
 
 export const DEFAULT_MANAGER_PORT = 2377;
 /** As Docker's join: 20 s in total. */
@@ -64,8 +60,8 @@ export async function joinSwarm(options: JoinOptions, modules: JoinModules): Pro
     ),
   );
   try {
-    const material = await joinAny(addresses, token, options, modules, abort.signal);
-    await modules.store.save(material);
+    const { material, lock } = await joinAny(addresses, token, options, modules, abort.signal);
+    await modules.store.save(material, lock);
     return new Identity(material);
   } catch (error) {
     await modules.store.remove();
@@ -81,7 +77,7 @@ async function joinAny(
   options: JoinOptions,
   modules: JoinModules,
   signal: AbortSignal,
-): Promise<TlsMaterial> {
+): Promise<IssuedMaterial> {
   // One request for all tries: the manager knows it again when an answer was lost.
   const request = createCertificateRequest();
   const call: UnaryOptions = { clock: modules.clock, timeoutMs: CALL_MS, signal };
@@ -127,7 +123,7 @@ async function requestCertificate(
   request: { key: string; csr: string },
   options: JoinOptions,
   call: UnaryOptions,
-): Promise<TlsMaterial> {
+): Promise<IssuedMaterial> {
   const client = new nodeCaService.Client(address, anonymousCredentials(root), CHANNEL_OPTIONS);
   try {
     const answer = await callUnary(
@@ -136,12 +132,12 @@ async function requestCertificate(
       { csr: Buffer.from(request.csr), token: options.token, availability: options.availability },
       call,
     );
-    const material = { certificate: Buffer.from(answer.certificate).toString('utf8'), key: request.key, root };
-    const identity = new Identity(material);
+    const issued = issuedMaterial(answer, { key: request.key, root });
+    const identity = new Identity(issued.material);
     if (identity.nodeId !== answer.nodeId) {
       throw new WaggleError('invalid-argument', 'the manager answered with the certificate of another node');
     }
-    return material;
+    return issued;
   } finally {
     client.close();
   }

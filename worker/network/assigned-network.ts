@@ -18,9 +18,10 @@ export interface AssignedState {
 export interface AddressLeases {
   /**
    * @param reference the same for every retry of one request.
+   * @param ipv6 any address of the network's IPv6 subnets, and not of its IPv4 ones. An address that is given decides itself.
    * @returns CIDR. @throws WaggleError unavailable (no manager), out-of-range (none left), already-exists (taken).
    */
-  allocate(networkId: string, address: string | undefined, reference: string): Promise<string>;
+  allocate(networkId: string, address: string | undefined, reference: string, ipv6?: boolean): Promise<string>;
   /** Recorded on disk and retried until the manager knows; never fails. */
   release(networkId: string, address: string): void;
 }

@@ -14,19 +14,26 @@ export interface EndpointPublisherModules {
   onAssigned: (listener: () => void) => () => void;
 }
 
+/** Where other hosts send this host's VXLAN packets. */
+export interface Vteps {
+  plain: string;
+  /** Within the tunnel; undefined until it is known. */
+  encrypted(): string | undefined;
+}
+
 /**
  * Tells the swarm of the endpoints that have joined, with their present names. Every change of an endpoint, of its
  * container or of the assignments has it said anew; the table passes over what it knows.
  */
 export class EndpointPublisher {
-  readonly #vtep: string;
+  readonly #vteps: Vteps;
   readonly #modules: EndpointPublisherModules;
   /** Endpoint to network of what stands in the table. */
   readonly #published = new Map<string, string>();
   readonly #unsubscribes: (() => void)[] = [];
 
-  constructor(vtep: string, modules: EndpointPublisherModules) {
-    this.#vtep = vtep;
+  constructor(vteps: Vteps, modules: EndpointPublisherModules) {
+    this.#vteps = vteps;
     this.#modules = modules;
   }
 
@@ -56,17 +63,19 @@ export class EndpointPublisher {
   #publish(endpointId: string): void {
     const endpoint = this.#modules.endpoints.get(endpointId);
     const facts = endpoint === undefined ? undefined : this.#modules.facts(endpoint.networkId);
-    if (endpoint?.state !== 'joined' || facts === undefined) return this.#withdraw(endpointId);
+    const vtep = facts?.encrypted === true ? this.#vteps.encrypted() : this.#vteps.plain;
+    if (endpoint?.state !== 'joined' || facts === undefined || vtep === undefined) return this.#withdraw(endpointId);
     const { networkId, mac } = endpoint;
-    const address = withoutPrefix(endpoint.address);
+    const { address6 } = endpoint;
     const { names, services } = this.#modules.names.namesOf(endpoint);
     this.#published.set(endpointId, networkId);
     this.#modules.table.publish({
       networkId,
       endpointId,
-      address,
+      address: withoutPrefix(endpoint.address),
+      ...(address6 === undefined ? {} : { address6: withoutPrefix(address6) }),
       mac,
-      vtep: this.#vtep,
+      vtep,
       vni: facts.vni,
       names,
       services,

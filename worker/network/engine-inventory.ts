@@ -10,6 +10,8 @@ export interface EngineEndpoint {
   networkId: string;
   /** CIDR. */
   address: string;
+  /** IPv6, CIDR. */
+  address6?: string;
   mac: string;
   /** Empty when it is not known. */
   sandboxKey: string;
@@ -19,7 +21,10 @@ export interface EngineEndpoint {
 export interface InspectedNetwork {
   Id: string;
   Options?: Record<string, string> | null;
-  Containers?: Record<string, { EndpointID: string; MacAddress: string; IPv4Address: string }> | null;
+  Containers?: Record<
+    string,
+    { EndpointID: string; MacAddress: string; IPv4Address: string; IPv6Address?: string }
+  > | null;
 }
 
 /** Pure: the inventory from the inspected networks of our driver; others are passed over. */
@@ -38,6 +43,7 @@ export function inventoryOf(inspected: readonly InspectedNetwork[], option = 'wa
           localNetworkId,
           networkId,
           address: endpoint.IPv4Address,
+          ...(endpoint.IPv6Address ? { address6: endpoint.IPv6Address } : {}),
           mac: endpoint.MacAddress.toLowerCase(),
           sandboxKey: '',
         })),

@@ -34,8 +34,12 @@ export class KnownNetworks {
     this.#modules = modules;
   }
 
-  open(): Promise<void> {
-    return this.#rows.open();
+  async open(): Promise<void> {
+    await this.#rows.open();
+    for (const row of this.locals()) {
+      const facts = subnetsOf(row.facts);
+      if (facts !== row.facts) await this.put({ ...row, facts });
+    }
   }
 
   close(): void {
@@ -94,4 +98,10 @@ export class KnownNetworks {
   remove(localNetworkId: string): void {
     this.#rows.delete(localNetworkId);
   }
+}
+
+/** Rows that were written when a network had one subnet only. */
+function subnetsOf(facts: NetworkFacts & { subnet?: string; gateway?: string }): NetworkFacts {
+  const { subnet, gateway, ...rest } = facts;
+  return subnet === undefined || gateway === undefined ? facts : { ...rest, subnets: [{ subnet, gateway }] };
 }

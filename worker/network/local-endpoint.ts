@@ -8,6 +8,8 @@ export interface LocalNetworkEndpoint {
   networkId: string;
   /** CIDR. */
   address: string;
+  /** IPv6, CIDR, on a network that has IPv6. */
+  address6?: string;
   mac: string;
   /** The engine's name for the container's network namespace; empty before Join, and its file may appear only later. */
   sandboxKey: string;

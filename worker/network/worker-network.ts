@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Question } from '../../proto/objects/diagnosis/question.ts';
 import { newId } from '../../proto/objects/naming.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
@@ -9,10 +10,12 @@ import type { Random } from '../../proto/runtime/random.ts';
 import type { EndpointTable } from '../gossip/endpoint-table.ts';
 import { FileTable } from '../storage/file-table.ts';
 import type { AddressLeases, AssignedNetwork, AssignedState } from './assigned-network.ts';
+import { NetworkDiagnosis } from './diagnosis/network-diagnosis.ts';
 import { type ContainerNames, EndpointNames, isRunningTask } from './endpoint-names.ts';
 import { EndpointPublisher } from './endpoint-publisher.ts';
 import { Endpoints, type EndpointsListener } from './endpoints.ts';
 import type { EngineInventory } from './engine-inventory.ts';
+import type { Tunnel } from './encryption/tunnel.ts';
 import { ipamHandlers } from './ipam/ipam-driver.ts';
 import { LeaseBook } from './ipam/lease-book.ts';
 import { KnownNetworks } from './known-networks.ts';
@@ -52,6 +55,10 @@ export interface WorkerNetworkModules {
   reportAddresses?: (held: { networkId: string; address: string }[]) => Promise<void>;
   /** Whether a task may be found under its service's name. Default: it is reported and meant as running. */
   isTaskReady?: (task: TaskObject) => boolean;
+  /** For encrypted networks; the owner starts and stops it. Without one they are refused. */
+  tunnel?: Tunnel;
+  /** Path of a container's network namespace, as the engine has it; empty for one that does not run. */
+  sandboxOf?: (containerId: string) => Promise<string>;
   /** Default: Linux through iproute2. */
   kernel?: OverlayKernel;
   clock: Clock;
@@ -73,6 +80,7 @@ export class WorkerNetwork implements Startable {
   readonly #overlays: Overlays;
   readonly #publisher: EndpointPublisher;
   readonly #reconciler: NetworkReconciler;
+  readonly #diagnosis: NetworkDiagnosis;
   readonly #unsubscribes: (() => void)[] = [];
   #running = false;
 
@@ -92,6 +100,7 @@ export class WorkerNetwork implements Startable {
     this.#overlays = this.#makeOverlays();
     this.#publisher = this.#makePublisher();
     this.#reconciler = this.#makeReconciler();
+    this.#diagnosis = this.#makeDiagnosis();
     this.backend = this.#makeBackend();
   }
 
@@ -114,6 +123,7 @@ export class WorkerNetwork implements Startable {
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
+    await this.#diagnosis.stop();
     await this.#reconciler.stop();
     this.#publisher.stop();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
@@ -137,6 +147,7 @@ export class WorkerNetwork implements Startable {
     const removals = endpoints.map((each) => this.#overlays.disconnect(each.networkId, each.endpointId));
     await Promise.allSettled(removals);
     await this.#overlays.audit();
+    await this.#modules.tunnel?.purge();
   }
 
   /** The engine has come back: compares with it now. */
@@ -178,6 +189,11 @@ export class WorkerNetwork implements Startable {
     return this.#overlays.audit();
   }
 
+  /** Answers a question of the leader (proto/objects/diagnosis). @throws WaggleError. */
+  diagnose(question: Question): Promise<unknown> {
+    return this.#diagnosis.answer(question);
+  }
+
   #connectedNetworks(): Set<string> {
     return new Set(
       this.#endpoints
@@ -188,7 +204,7 @@ export class WorkerNetwork implements Startable {
   }
 
   #makeOverlays(): Overlays {
-    const { clock, random, log, endpointTable: table } = this.#modules;
+    const { clock, random, log, endpointTable: table, tunnel } = this.#modules;
     const { execRoot, dataPathAddress: vtep, dataPathPort: port } = this.#options;
     return new Overlays(
       { vtep, port },
@@ -199,6 +215,7 @@ export class WorkerNetwork implements Startable {
         connected: (networkId) => this.#endpoints.onNetwork(networkId).filter(isConnected),
         endpointIds: () => this.#endpoints.all().map(({ endpointId }) => endpointId),
         table,
+        ...(tunnel === undefined ? {} : { tunnel }),
         clock,
         random,
         log,
@@ -206,10 +223,29 @@ export class WorkerNetwork implements Startable {
     );
   }
 
+  #makeDiagnosis(): NetworkDiagnosis {
+    const { assigned, containerNames: containers, endpointTable: table, clock } = this.#modules;
+    return new NetworkDiagnosis(
+      { vtep: this.#options.dataPathAddress, port: this.#options.dataPathPort },
+      {
+        overlays: this.#overlays,
+        endpoints: () => this.#endpoints.all(),
+        leases: () => this.#leases.all(),
+        assigned,
+        table,
+        containers,
+        sandboxOf: this.#modules.sandboxOf ?? (() => Promise.resolve('')),
+        clock,
+      },
+    );
+  }
+
   #makePublisher(): EndpointPublisher {
     const { assigned, containerNames: containers, endpointTable: table } = this.#modules;
     const isReady = this.#modules.isTaskReady ?? isRunningTask;
-    return new EndpointPublisher(this.#options.dataPathAddress, {
+    const { tunnel } = this.#modules;
+    const vteps = { plain: this.#options.dataPathAddress, encrypted: () => tunnel?.address };
+    return new EndpointPublisher(vteps, {
       endpoints: this.#endpoints,
       names: new EndpointNames({ assigned, containers, isReady }),
       containers,
@@ -239,7 +275,9 @@ export class WorkerNetwork implements Startable {
   /** Too much does no harm: the manager looks only at what it has leased. */
   #report(found: EngineInventory): void {
     const used = [...this.#endpoints.all(), ...found.endpoints];
-    const bare = used.map(({ networkId, address }) => ({ networkId, address: withoutPrefix(address) }));
+    const bare = used.flatMap(({ networkId, address, address6 }) =>
+      [address, address6].flatMap((each) => (each === undefined ? [] : { networkId, address: withoutPrefix(each) })),
+    );
     this.#modules.reportAddresses?.([...this.heldAddresses(), ...bare]).catch((error: unknown) => {
       this.#modules.log.debug({ error: messageOf(error) }, 'addresses in use are reported later');
     });

@@ -63,11 +63,9 @@ function pretty(node: ApiNode): string[] {
 }
 
 function plugins(all: readonly { Type: string; Name: string }[]): string[] {
-  const line = (type: string, title: string): string[] => {
-    const names = all.filter((each) => each.Type === type).map((each) => each.Name);
-    return names.length === 0 ? [] : [` ${title}:\t\t${names.join(', ')}`];
-  };
-  const lines = [...line('Log', 'Log'), ...line('Network', 'Network'), ...line('Volume', 'Volume')];
+  const types = [...new Set(all.map(({ Type }) => Type))].toSorted();
+  const namesOf = (type: string): string[] => all.filter((each) => each.Type === type).map((each) => each.Name);
+  const lines = types.map((type) => ` ${type}:\t\t${namesOf(type).join(', ')}`);
   return lines.length === 0 ? [] : ['Plugins:', ...lines];
 }
 

@@ -1,5 +1,6 @@
 import type { JoinTokens } from '../../../proto/objects/cluster.ts';
 import { collect, CommandError, type Verb } from '../../command.ts';
+import { parseCount } from '../service/spec/values.ts';
 import { addSpecFlags, applySpecFlags, type SpecFlags } from './spec-flags.ts';
 import { managerAddress, printJoinCommand } from './join-command.ts';
 
@@ -32,9 +33,9 @@ export const addInit: Verb = (noun, act) => {
           ListenAddr: flags.listenAddr,
           AdvertiseAddr: flags.advertiseAddr ?? '',
           DataPathAddr: flags.dataPathAddr ?? '',
-          DataPathPort: Number(flags.dataPathPort ?? 0),
+          DataPathPort: parseCount('data-path-port', flags.dataPathPort ?? '0'),
           DefaultAddrPool: (flags.defaultAddrPool ?? []).flatMap((each) => each.split(',')),
-          SubnetSize: Number(flags.defaultAddrPoolMaskLength ?? 0),
+          SubnetSize: parseCount('default-addr-pool-mask-length', flags.defaultAddrPoolMaskLength ?? '0'),
           ForceNewCluster: flags.forceNewCluster === true,
           AutoLockManagers: flags.autolock === true,
           Spec: spec,

@@ -40,10 +40,10 @@ export function applySpecFlags(spec: ClusterSpec, flags: SpecFlags): ClusterSpec
     next.CAConfig = { ...next.CAConfig, ExternalCAs: flags.externalCa.map(parseExternalCa) };
   }
   if (flags.maxSnapshots !== undefined) {
-    next.Raft = { ...next.Raft, KeepOldSnapshots: integer('max-snapshots', flags.maxSnapshots) };
+    next.Raft = { ...next.Raft, KeepOldSnapshots: unsigned('max-snapshots', flags.maxSnapshots) };
   }
   if (flags.snapshotInterval !== undefined) {
-    next.Raft = { ...next.Raft, SnapshotInterval: integer('snapshot-interval', flags.snapshotInterval) };
+    next.Raft = { ...next.Raft, SnapshotInterval: unsigned('snapshot-interval', flags.snapshotInterval) };
   }
   if (flags.autolock !== undefined) next.EncryptionConfig = { AutoLockManagers: flags.autolock };
   return next;
@@ -56,6 +56,14 @@ function parseExternalCa(text: string): { Protocol: string; URL: string } {
   if (protocol !== 'cfssl') throw new CommandError(`unrecognized external CA protocol ${protocol ?? ''}`, 125);
   if (url === undefined) throw new CommandError('the external-ca option needs a url= parameter', 125);
   return { Protocol: protocol, URL: url };
+}
+
+function unsigned(flag: string, text: string): number {
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new CommandError(
+    `invalid argument "${text}" for "--${flag}" flag: strconv.ParseUint: parsing "${text}": invalid syntax`,
+    125,
+  );
 }
 
 function integer(flag: string, text: string): number {

@@ -9,9 +9,10 @@ interface Flags {
   rotate?: boolean;
 }
 
-async function currentKey(context: Context): Promise<{ UnlockKey: string }> {
+/** Empty while managers are not locked. @throws CommandError */
+export async function currentUnlockKey(context: Context): Promise<string> {
   try {
-    return await context.client.get('/swarm/unlockkey');
+    return (await context.client.get<{ UnlockKey: string }>('/swarm/unlockkey')).UnlockKey;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     throw new CommandError(`could not fetch unlock key: Error response from daemon: ${error.message}`);
@@ -35,9 +36,9 @@ export const addUnlockKey: Verb = (noun, act) => {
           await context.client.post('/swarm/update', swarm.Spec, query);
           if (flags.quiet !== true) context.print('Successfully rotated manager unlock key.\n');
         }
-        const { UnlockKey } = await currentKey(context);
-        if (UnlockKey === '') throw new CommandError('no unlock key is set');
-        context.print(flags.quiet === true ? UnlockKey : unlockAdvice(UnlockKey));
+        const key = await currentUnlockKey(context);
+        if (key === '') throw new CommandError('no unlock key is set');
+        context.print(flags.quiet === true ? key : unlockAdvice(key));
       }),
     );
 };

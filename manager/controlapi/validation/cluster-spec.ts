@@ -2,10 +2,18 @@ import type { ClusterSpec } from '../../../proto/objects/cluster.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import { swarmError } from '../swarm-error.ts';
 
+const RAFT_FIELDS = [
+  'SnapshotInterval',
+  'KeepOldSnapshots',
+  'LogEntriesForSlowFollowers',
+  'ElectionTick',
+  'HeartbeatTick',
+] as const;
 const MIN_CERT_EXPIRY_NS = 3600e9;
 
 /** @throws WaggleError invalid-argument in swarmkit's words; unimplemented for what Waggle does not do yet. */
 export function validateClusterSpec(spec: ClusterSpec, present: ClusterSpec): void {
+  validateRaftConfig(spec.Raft);
   const expiry = spec.CAConfig?.NodeCertExpiry;
   if (expiry !== undefined && expiry < MIN_CERT_EXPIRY_NS) {
     throw swarmError('invalid-argument', 'minimum certificate expiry time is: 1h0m0s');
@@ -14,13 +22,23 @@ export function validateClusterSpec(spec: ClusterSpec, present: ClusterSpec): vo
     throw swarmError('invalid-argument', 'heartbeat time period cannot be a negative duration');
   }
   if (spec.Name !== 'default') throw swarmError('invalid-argument', 'modification of cluster name is not allowed');
-  if (spec.EncryptionConfig?.AutoLockManagers === true) throw missing('locking managers (autolock)');
   if ((spec.CAConfig?.ExternalCAs ?? []).length > 0) throw missing('external certificate authorities');
   const rotates = (spec.CAConfig?.ForceRotate ?? 0) !== (present.CAConfig?.ForceRotate ?? 0);
   const signs = (['SigningCACert', 'SigningCAKey'] as const).some(
     (field) => (spec.CAConfig?.[field] ?? '') !== (present.CAConfig?.[field] ?? ''),
   );
   if (rotates || signs) throw missing('rotation of the root certificate');
+}
+
+/** Docker takes any other values, also such as make no sense together. @throws WaggleError invalid-argument in Docker's words. */
+export function validateRaftConfig(raft: ClusterSpec['Raft']): void {
+  for (const field of RAFT_FIELDS) {
+    const value = raft?.[field];
+    if (value === undefined || value === null || (Number.isSafeInteger(value) && value >= 0)) continue;
+    const given = typeof value === 'number' ? `number ${String(value)}` : typeof value;
+    const text = `json: cannot unmarshal ${given} into Go struct field RaftConfig.Raft.${field} of type uint64`;
+    throw new WaggleError('invalid-argument', text);
+  }
 }
 
 function missing(what: string): WaggleError {

@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { dataPathProblem } from '../../../proto/objects/data-path.ts';
 import type { IpamConfig, NetworkSpec } from '../../../proto/objects/network.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import { swarmError } from '../swarm-error.ts';
@@ -8,6 +9,21 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Networks that every engine has of its own; services may name them, nobody makes them. */
 export const PREDEFINED_NETWORKS: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
+
+/** What an IPv6 link must carry (RFC 8200 section 5); Linux gives a link below it no IPv6. */
+const IPV6_MIN_MTU = 1280;
+/** More than anybody has, and few enough to be routes of every container. */
+const MAX_SUBNETS = 64;
+const MTU_OPTION = 'com.docker.network.driver.mtu';
+/** Of ipaddr.js: a host cannot have such an address, or only on its own link. */
+const UNUSABLE_RANGES: ReadonlySet<string> = new Set([
+  'unspecified',
+  'broadcast',
+  'multicast',
+  'linkLocal',
+  'loopback',
+  'ipv4Mapped',
+]);
 
 const PREDEFINED_LABEL = 'com.docker.swarm.predefined';
 
@@ -37,7 +53,32 @@ export function validateNetworkSpec(spec: NetworkSpec): void {
   if (driver !== '' && driver !== 'overlay') {
     throw new WaggleError('unimplemented', `swarm networks of driver ${driver} are not supported, only overlay`);
   }
+  const problem = dataPathProblem(spec);
+  if (problem !== undefined) throw swarmError('invalid-argument', problem);
   validateIpam(spec.IPAMOptions);
+  validateIpv6(spec);
+}
+
+/** What a user should know of a network that is made all the same; empty when there is nothing. */
+export function networkWarning(spec: NetworkSpec): string {
+  if (spec.IPv6Enabled !== true || ipv6SubnetsOf(spec).length > 0) return '';
+  return 'IPv6 is enabled, but no IPv6 subnet was given: containers get IPv4 addresses only';
+}
+
+/** Docker takes these, and its containers then do not start. */
+function validateIpv6(spec: NetworkSpec): void {
+  const [subnet] = ipv6SubnetsOf(spec);
+  if (subnet === undefined) return;
+  if (spec.IPv6Enabled !== true)
+    throw invalid(`subnet ${subnet} is IPv6, which is not enabled for the network (--ipv6)`);
+  const mtu = Number(spec.DriverConfiguration?.Options?.[MTU_OPTION] ?? IPV6_MIN_MTU);
+  if (mtu < IPV6_MIN_MTU) {
+    throw swarmError('invalid-argument', `IPv6 needs an MTU of ${IPV6_MIN_MTU} or more, not ${MTU_OPTION}=${mtu}`);
+  }
+}
+
+function ipv6SubnetsOf(spec: NetworkSpec): string[] {
+  return (spec.IPAMOptions?.Configs ?? []).flatMap(({ Subnet = '' }) => (Subnet.includes(':') ? Subnet : []));
 }
 
 function validateIpam(ipam: NetworkSpec['IPAMOptions']): void {
@@ -45,12 +86,21 @@ function validateIpam(ipam: NetworkSpec['IPAMOptions']): void {
   if (driver !== '' && driver.toLowerCase() !== 'default') {
     throw swarmError('invalid-argument', `error during lookup of plugin ${driver}`);
   }
-  for (const config of ipam?.Configs ?? []) validateIpamConfig(config);
+  const configs = ipam?.Configs ?? [];
+  if (configs.length > MAX_SUBNETS) {
+    throw swarmError(
+      'invalid-argument',
+      `ipam configuration: ${configs.length} subnets, at most ${MAX_SUBNETS} are possible`,
+    );
+  }
+  for (const config of configs) validateIpamConfig(config);
 }
 
 function validateIpamConfig({ Subnet = '', IPRange = '', Gateway = '' }: IpamConfig): void {
   const subnet = parseCidr(Subnet);
   if (subnet === undefined) throw invalid(`invalid subnet ${Subnet}`);
+  const range = subnet[0].range();
+  if (UNUSABLE_RANGES.has(range)) throw invalid(`subnet ${Subnet} has no addresses for containers (${range})`);
   if (IPRange !== '') {
     const range = parseCidr(IPRange);
     if (range === undefined) throw invalid(`invalid range ${IPRange}`);

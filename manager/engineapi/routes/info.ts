@@ -20,22 +20,31 @@ export function infoRoutes({ backend, engine }: Pick<RouteModules, 'backend' | '
       async handle({ res, target, signal }) {
         const path = `${target.prefix}/info${target.search}`;
         const [text, swarm] = await Promise.all([engine.text({ method: 'GET', path, signal }), swarmInfo(backend)]);
-        send(res, 200, 'application/json', withSwarm(text, JSON.stringify(swarm)));
+        const merged = withMember(text, 'Swarm', JSON.stringify(swarm));
+        send(res, 200, 'application/json', withWarnings(merged, swarm.Warnings ?? []));
       },
     },
   ];
 }
 
-function withSwarm(text: string, swarm: string): string {
+function withMember(text: string, name: string, value: string): string {
   const root = scanJson(text);
-  const present = memberOf(root, 'Swarm')?.value;
-  if (present !== undefined) return editText(text, [{ ...present, text: swarm }]);
+  const present = memberOf(root, name)?.value;
+  if (present !== undefined) return editText(text, [{ ...present, text: value }]);
   const comma = (root.members?.length ?? 0) > 0 ? ',' : '';
-  return editText(text, [{ start: root.end - 1, end: root.end - 1, text: `${comma}"Swarm":${swarm}` }]);
+  return editText(text, [{ start: root.end - 1, end: root.end - 1, text: `${comma}"${name}":${value}` }]);
+}
+
+/** The swarm's come behind the engine's own, as Docker's do: the clients print these. */
+function withWarnings(text: string, more: readonly string[]): string {
+  if (more.length === 0) return text;
+  const present = memberOf(scanJson(text), 'Warnings')?.value;
+  const own: unknown = present === undefined ? [] : JSON.parse(text.slice(present.start, present.end));
+  return withMember(text, 'Warnings', JSON.stringify([...(Array.isArray(own) ? own : []), ...more]));
 }
 
 /** The Engine API's swarm.Info. A cluster that cannot be asked shows in `Error`; `/info` itself never fails for it. */
-async function swarmInfo(backend: Backend): Promise<Record<string, unknown>> {
+async function swarmInfo(backend: Backend): Promise<Record<string, unknown> & { Warnings?: string[] }> {
   const status = backend.status();
   const info: Record<string, unknown> = {
     NodeID: status.nodeId,

@@ -22,6 +22,16 @@ export function resetElectionTimer(state: RaftState): void {
   state.electionTimeout = electionTicks + Math.floor(random() * electionTicks);
 }
 
+/**
+ * For who has just campaigned: [electionTicks / 2, electionTicks). Nobody leads whom a second try could disturb, and
+ * two that split the votes should not keep everybody waiting for as long as a leader is given.
+ */
+function resetRetryTimer(state: RaftState): void {
+  const { electionTicks, random } = state.options;
+  state.electionElapsed = 0;
+  state.electionTimeout = Math.ceil(electionTicks / 2) + Math.floor((random() * electionTicks) / 2);
+}
+
 /** One tick of a member that does not lead. */
 export function tickElection(state: RaftState): void {
   state.electionElapsed++;
@@ -53,6 +63,7 @@ export function campaign(state: RaftState, kind: 'pre-vote' | 'election' | 'tran
     state.vote = self;
     state.role = { kind: 'candidate', votes: new Map() };
   }
+  resetRetryTimer(state);
   const term = preVote ? state.term + 1 : state.term;
   // The own vote too is a message, so that it counts only once it is on the disk.
   sendAfterPersist(state, { type: 'vote-response', to: self, term, preVote, granted: true });

@@ -27,6 +27,7 @@ export function startLeading(state: RaftState): void {
     transferee: 0,
     uncommittedBytes: 0,
     changeIsOpen: isChangeOpen(state),
+    told: new Map(),
     reads: { waiting: [], rounds: [], lastContext: 0 },
   };
   state.electionElapsed = 0;
@@ -47,7 +48,11 @@ function audience(state: RaftState): Set<RaftId> {
 /** Brings what the leader keeps of each member in line with the membership. */
 export function trackMembers(state: RaftState, role: LeaderRole): void {
   const members = audience(state);
-  for (const id of role.progress.keys()) if (!members.has(id)) role.progress.delete(id);
+  for (const id of role.progress.keys()) {
+    if (members.has(id)) continue;
+    role.progress.delete(id);
+    role.told.delete(id);
+  }
   for (const id of members) {
     // Taken as active, so that a new member does not cost the leader its quorum before it has had time to answer.
     if (!role.progress.has(id)) role.progress.set(id, { ...newProgress(state.log.lastIndex), recentlyActive: true });
@@ -100,6 +105,7 @@ function sendAppend(state: RaftState, role: LeaderRole, to: RaftId, evenEmpty: b
   }
   if (entries.length === 0 && !evenEmpty) return false;
   sendNow(state, { type: 'append', to, prevIndex, prevTerm, entries, commit: state.log.committed });
+  role.told.set(to, state.log.committed);
   const last = entries.at(-1);
   role.progress.set(to, afterSend(progress, last?.index ?? prevIndex, sizeOf(entries)));
   return last !== undefined && progress.state === 'replicate';
@@ -154,9 +160,13 @@ function resume(progress: Progress, limits: FlowLimits): Progress {
   return progress;
 }
 
-/** Commits what a quorum has and tells everybody. */
+/**
+ * Commits what a quorum has. The others learn of it with the next entries or the next tick: a message of its own for each
+ * commit would double what a write costs. A change of the membership is told at once, since it may end with a member
+ * that is told nothing afterwards.
+ */
 export function advanceCommit(state: RaftState, role: LeaderRole): void {
-  if (maybeCommit(state, role)) tellCommit(state, role);
+  if (maybeCommit(state, role) && role.changeIsOpen) tellCommit(state, role);
 }
 
 /** Commits what a quorum has, if it is of this term (paper 5.4.2). @returns true when that moved the commit index. */
@@ -170,10 +180,11 @@ function maybeCommit(state: RaftState, role: LeaderRole): boolean {
   return true;
 }
 
-/** Sends the new commit index, with entries where there are some. */
+/** Sends the commit index to whoever does not have it, with entries where there are some. */
 function tellCommit(state: RaftState, role: LeaderRole): void {
   for (const to of role.progress.keys()) {
-    if (to !== state.options.id && sendAppend(state, role, to, true)) sendAppends(state, role, to);
+    if (to === state.options.id || role.told.get(to) === state.log.committed) continue;
+    if (sendAppend(state, role, to, true)) sendAppends(state, role, to);
   }
 }
 
@@ -194,6 +205,7 @@ export function tickLeader(state: RaftState, role: LeaderRole): boolean {
     role.transferee = 0;
     if (!hasActiveQuorum(state, role)) return false;
   }
+  tellCommit(state, role);
   if (role.heartbeatElapsed >= state.options.heartbeatTicks) broadcastHeartbeat(state, role);
   return true;
 }

@@ -116,7 +116,7 @@ export class Raft {
     // A snapshot became durable and the hard state behind it did not: in the snapshot's term nothing was voted yet.
     const isBehind = log.lastTerm > hardState.term;
     this.#state = {
-      options,
+      options: { ...options },
       term: isBehind ? log.lastTerm : hardState.term,
       vote: isBehind ? 0 : hardState.vote,
       role: { kind: 'follower', leader: 0 },
@@ -153,6 +153,16 @@ export class Raft {
     const { role } = this.#state;
     if (role.kind !== 'leader') tickElection(this.#state);
     else if (!tickLeader(this.#state, role)) becomeFollower(this.#state, this.#state.term, 0);
+  }
+
+  /** Other time-outs, from the next heartbeat and election on; members may differ in them for a while. */
+  setTimers({ heartbeatTicks, electionTicks }: Pick<RaftOptions, 'heartbeatTicks' | 'electionTicks'>): void {
+    const { options } = this.#state;
+    invariant(heartbeatTicks < electionTicks, 'a heartbeat must be shorter than an election time-out');
+    if (options.heartbeatTicks === heartbeatTicks && options.electionTicks === electionTicks) return;
+    options.heartbeatTicks = heartbeatTicks;
+    options.electionTicks = electionTicks;
+    resetElectionTimer(this.#state);
   }
 
   /** Campaigns without waiting for the time-out; no pre-vote. For a cluster's first member. */

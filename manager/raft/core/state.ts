@@ -6,7 +6,10 @@ import type { RaftLog } from './raft-log.ts';
 
 export interface RaftOptions extends FlowLimits {
   id: RaftId;
-  /** Ticks without a leader before a campaign; the real time-out is drawn from [electionTicks, 2 * electionTicks). */
+  /**
+   * Ticks without a leader before a campaign; the real time-out is drawn from [electionTicks, 2 * electionTicks). After a
+   * campaign that failed, the next one begins in half of that.
+   */
   electionTicks: number;
   /** Below electionTicks. */
   heartbeatTicks: number;
@@ -32,6 +35,8 @@ export interface LeaderRole {
   uncommittedBytes: number;
   /** A change of the membership is in the log and, when last looked, was not committed. */
   changeIsOpen: boolean;
+  /** Commit index that each member was last sent. */
+  told: Map<RaftId, number>;
   reads: ReadQueue;
 }
 

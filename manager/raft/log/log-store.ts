@@ -18,11 +18,22 @@ export interface StoredState {
 }
 
 export interface LogWrite {
-  /** A leader's snapshot: the whole log and every older snapshot give way to it. Durable before the rest of the write. */
-  install?: { meta: SnapshotMeta; chunks: Iterable<Uint8Array> };
+  /** A leader's snapshot, finished: the whole log and every older snapshot give way to it. Durable before the rest of the write. */
+  install?: StagedSnapshot;
   hardState?: HardState;
   /** Contiguous; whatever the log holds from the first one's index on is replaced. In one with `hardState`. */
   entries?: readonly LogEntry[];
+}
+
+/** A leader's snapshot on its way in: on the disk beside the others, and in force only with `LogWrite.install`. */
+export interface StagedSnapshot {
+  readonly meta: SnapshotMeta;
+  /** Resolves when the disk has taken it. @throws WaggleError aborted once a newer one is staged, and what the disk says. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Resolves when all of it is durable. */
+  finish(): Promise<void>;
+  /** Nothing of it is left. Idempotent, and nothing after `install`. */
+  discard(): Promise<void>;
 }
 
 /** The log or a snapshot on disk is not what was written. The manager must not start on it. */
@@ -46,6 +57,11 @@ export interface LogStore {
    * After a failure every further write fails: the member must stop.
    */
   save(write: LogWrite): Promise<void>;
+  /**
+   * Begins to take in a leader's snapshot, beside all other writes; one that is on its way already is given up. A failure concerns this
+   * snapshot only.
+   */
+  stage(meta: SnapshotMeta): Promise<StagedSnapshot>;
   /**
    * Makes a snapshot of the own state durable beside the writes that go on, then forgets the entries up to
    * `compactIndex` and all but `keepOld` older snapshots.

@@ -5,11 +5,23 @@ import type { HardState, LogEntry } from '../core/entry.ts';
 import { DataCipher, type DataKeys } from './data-cipher.ts';
 import { CorruptLogError, type LogWrite, type StoredSnapshot, type StoredState } from './log-store.ts';
 import { recordChecksum, type StoredRecord, textChecksum } from './record-checksum.ts';
-import { readNewestSnapshot, removeOldSnapshots } from './snapshot-file.ts';
+import {
+  readNewestSnapshot,
+  removeIncoming,
+  removeOldSnapshots,
+  resealSnapshot,
+  snapshotKeys,
+} from './snapshot-file.ts';
 import { checkWriteAheadLog } from './write-ahead-check.ts';
 
+/** Name of the log in its folder. */
+export const LOG_FILE = 'log.db';
 const FORMAT = 2;
 const OWNER_ONLY = 0o600;
+/** Entries that one step seals anew: the log's own writes wait for no more than this. */
+const RESEAL_ENTRIES = 500;
+/** There while traces of what was written without a key may be left in the files. */
+const SCRUB = 'scrub';
 const NO_STATE: HardState = { term: 0, vote: 0, commit: 0 };
 
 type Row = Record<string, SQLOutputValue>;
@@ -26,13 +38,18 @@ export class SqliteDatabase {
   readonly #truncate: StatementSync;
   readonly #compact: StatementSync;
   readonly #put: StatementSync;
+  readonly #forget: StatementSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  /** Of the last entry, when it is known. */
+  #lastIndex: number | undefined;
   #cipher: DataCipher;
 
   /** @throws CorruptLogError, LogKeyError, or the system's error when the folder cannot be written. */
   constructor(folder: string, keys: DataKeys | undefined) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
-    this.#file = path.join(folder, 'log.db');
+    this.#file = path.join(folder, LOG_FILE);
     this.#cipher = new DataCipher(keys);
     checkWriteAheadLog(`${this.#file}-wal`);
     makePrivate(this.#file);
@@ -41,6 +58,9 @@ export class SqliteDatabase {
     this.#truncate = this.#database.prepare('DELETE FROM entries WHERE at >= ?');
     this.#compact = this.#database.prepare('DELETE FROM entries WHERE at <= ?');
     this.#put = this.#database.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?)');
+    this.#forget = this.#database.prepare('DELETE FROM facts WHERE name = ?');
+    this.#begin = this.#database.prepare('BEGIN IMMEDIATE');
+    this.#commit = this.#database.prepare('COMMIT');
   }
 
   get cipher(): DataCipher {
@@ -48,6 +68,7 @@ export class SqliteDatabase {
   }
 
   load(): StoredState {
+    removeIncoming(this.#folder);
     removeOldSnapshots(this.#folder, Number.MAX_SAFE_INTEGER);
     this.#checkKeys();
     const snapshot = readNewestSnapshot(this.#folder, this.#cipher);
@@ -74,6 +95,7 @@ export class SqliteDatabase {
   replaceLog(write: Omit<LogWrite, 'install'>): void {
     this.#inTransaction(() => {
       this.#truncate.run(0);
+      this.#lastIndex = undefined;
       this.#write([write]);
     });
     removeOldSnapshots(this.#folder, 0);
@@ -90,10 +112,28 @@ export class SqliteDatabase {
     this.#rememberKey();
   }
 
-  /** IDs of the keys without which the log's entries cannot be read. */
+  /** IDs of the keys without which log and snapshots cannot be read. */
   keysInUse(): string[] {
     const rows = this.#database.prepare("SELECT DISTINCT key FROM entries WHERE key <> ''").all();
-    return rows.map((row) => String(row['key']));
+    const ofSnapshots = snapshotKeys(this.#folder).filter((key) => key !== '');
+    return [...new Set([...rows.map((row) => String(row['key'])), ...ofSnapshots])];
+  }
+
+  /**
+   * One step towards everything on the disk being sealed with the present key. A crash between two steps leaves what the keys
+   * open. @returns false when nothing was left to do.
+   */
+  reseal(): boolean {
+    const { keyId } = this.#cipher;
+    if (keyId === '') return false;
+    const rows = this.#database
+      .prepare('SELECT * FROM entries WHERE key <> ? ORDER BY at LIMIT ?')
+      .all(keyId, RESEAL_ENTRIES);
+    if (rows.length > 0) {
+      this.#inTransaction(() => this.#resealRows(rows));
+      return true;
+    }
+    return resealSnapshot(this.#folder, this.#cipher) || this.#scrub() || this.#forgetKeys();
   }
 
   close(): void {
@@ -110,12 +150,43 @@ export class SqliteDatabase {
   #append(entries: readonly LogEntry[]): void {
     const [first] = entries;
     if (first === undefined) return;
-    this.#truncate.run(first.index);
+    if (first.index - 1 !== this.#lastIndex) this.#truncate.run(first.index);
+    this.#lastIndex = entries.at(-1)?.index;
     for (const { index, term, type, data } of entries) {
       const sealed = this.#cipher.seal(data, purposeOf(index, term, type));
       const record: StoredRecord = { index, term, type, key: this.#cipher.keyId, data: sealed };
       this.#insert.run(index, term, type === 'normal' ? 0 : 1, record.key, sealed, recordChecksum(record));
     }
+  }
+
+  #resealRows(rows: readonly Row[]): void {
+    const replace = this.#database.prepare('UPDATE entries SET key = ?, data = ?, crc = ? WHERE at = ?');
+    for (const row of rows) {
+      const { index, term, type, ...old } = this.#checked(row);
+      const purpose = purposeOf(index, term, type);
+      const data = this.#cipher.seal(this.#cipher.open(old.data, old.key, purpose), purpose);
+      const record: StoredRecord = { index, term, type, key: this.#cipher.keyId, data };
+      replace.run(record.key, data, recordChecksum(record), index);
+    }
+  }
+
+  /** SQLite leaves what it deletes in free pages and in its write-ahead log (SQLite documentation, VACUUM). */
+  #scrub(): boolean {
+    if (this.#fact(SCRUB) === undefined) return false;
+    this.#database.exec('VACUUM; PRAGMA wal_checkpoint(TRUNCATE);');
+    this.#inTransaction(() => this.#forget.run(SCRUB));
+    return true;
+  }
+
+  #forgetKeys(): boolean {
+    const names = this.#rememberedKeys().filter((name) => name !== `key:${this.#cipher.keyId}`);
+    if (names.length > 0) this.#inTransaction(() => names.map((name) => this.#forget.run(name)));
+    return false;
+  }
+
+  #rememberedKeys(): string[] {
+    const rows = this.#database.prepare("SELECT name FROM facts WHERE name LIKE 'key:%'").all();
+    return rows.map(({ name }) => String(name));
   }
 
   /** A crash came between a leader's snapshot and the log's giving way to it: entries that it does not continue. */
@@ -131,12 +202,10 @@ export class SqliteDatabase {
   #readEntries(): LogEntry[] {
     const entries: LogEntry[] = [];
     for (const row of this.#database.prepare('SELECT * FROM entries ORDER BY at').iterate()) {
-      const record = toRecord(row);
+      const record = this.#checked(row);
       const { index, term, type } = record;
       const before = entries.at(-1);
-      if (recordChecksum(record) !== row['crc'] || (before !== undefined && before.index + 1 !== index)) {
-        throw new CorruptLogError(`${this.#file}: entry ${index} is damaged or out of order`);
-      }
+      if (before !== undefined && before.index + 1 !== index) throw this.#damaged(index);
       entries.push({
         index,
         term,
@@ -147,6 +216,16 @@ export class SqliteDatabase {
     return entries;
   }
 
+  #checked(row: Row): StoredRecord {
+    const record = toRecord(row);
+    if (recordChecksum(record) !== row['crc']) throw this.#damaged(record.index);
+    return record;
+  }
+
+  #damaged(index: number): CorruptLogError {
+    return new CorruptLogError(`${this.#file}: entry ${index} is damaged or out of order`);
+  }
+
   #readHardState(): HardState {
     const value = this.#fact('hardState');
     return value === undefined ? NO_STATE : (JSON.parse(value) as HardState);
@@ -154,15 +233,18 @@ export class SqliteDatabase {
 
   /** So that a wrong key is called that, and not damage. */
   #checkKeys(): void {
-    for (const { name } of this.#database.prepare("SELECT name FROM facts WHERE name LIKE 'key:%'").all()) {
-      this.#cipher.check(String(name).slice('key:'.length), this.#fact(String(name)) ?? '');
-    }
+    for (const name of this.#rememberedKeys()) this.#cipher.check(name.slice('key:'.length), this.#fact(name) ?? '');
   }
 
   #rememberKey(): void {
     const { keyId, fingerprint } = this.#cipher;
     const name = `key:${keyId}`;
-    if (keyId !== '' && this.#fact(name) !== fingerprint) this.#inTransaction(() => this.#putFact(name, fingerprint));
+    if (keyId === '' || this.#fact(name) === fingerprint) return;
+    const wasPlain = this.#rememberedKeys().length === 0 && this.#fact('hardState') !== undefined;
+    this.#inTransaction(() => {
+      this.#putFact(name, fingerprint);
+      if (wasPlain) this.#putFact(SCRUB, 'true');
+    });
   }
 
   #fact(name: string): string | undefined {
@@ -178,11 +260,12 @@ export class SqliteDatabase {
   }
 
   #inTransaction(work: () => void): void {
-    this.#database.exec('BEGIN IMMEDIATE');
+    this.#begin.run();
     try {
       work();
-      this.#database.exec('COMMIT');
+      this.#commit.run();
     } catch (error) {
+      this.#lastIndex = undefined;
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     }
@@ -200,7 +283,10 @@ function open(file: string): DatabaseSync {
   try {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;');
     const format = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
-    if (format !== 0 && format !== FORMAT) throw new CorruptLogError(`${file}: format ${format} is not known`);
+    if (format !== 0 && format !== FORMAT)
+      throw new CorruptLogError(
+        `${file}: format ${format} is not known, this version writes ${FORMAT}: was it made by a newer one?`,
+      );
     database.exec(`
       CREATE TABLE IF NOT EXISTS entries
         (at INTEGER PRIMARY KEY, term INTEGER, type INTEGER, key TEXT, data BLOB, crc INTEGER);

@@ -3,6 +3,7 @@ import type { DataKeys } from './data-cipher.ts';
 import type { LogWrite } from './log-store.ts';
 import { SnapshotWriter } from './snapshot-file.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
+import { StagingArea, type StageRequest } from './staging-area.ts';
 
 type Write = Omit<LogWrite, 'install'>;
 
@@ -14,10 +15,12 @@ export type DiskRequest =
   | { kind: 'snapshot-chunk'; chunk: Uint8Array }
   /** The snapshot is of the own state. */
   | { kind: 'snapshot-end'; compactIndex: number; keepOld: number }
-  /** It is a leader's. */
-  | { kind: 'snapshot-install'; write: Write }
+  | StageRequest
+  /** The staged one. */
+  | { kind: 'snapshot-install'; id: number; write: Write }
   | { kind: 'rotate'; keys: DataKeys }
   | { kind: 'keys-in-use' }
+  | { kind: 'reseal' }
   | { kind: 'close' };
 
 /** A folder with the log and its snapshots. Synchronous: lives in a thread of its own. */
@@ -26,15 +29,17 @@ export class SqliteHost {
   readonly #keys: DataKeys | undefined;
   #database: SqliteDatabase | undefined;
   #snapshot: SnapshotWriter | undefined;
+  readonly #staging: StagingArea;
 
   constructor(folder: string, keys: DataKeys | undefined) {
     this.#folder = folder;
     this.#keys = keys;
+    this.#staging = new StagingArea(folder);
   }
 
   /** @throws CorruptLogError, LogKeyError, and what the system says of the disk. */
   handle(request: DiskRequest): unknown {
-    if (request.kind === 'close') return this.#database?.close();
+    if (request.kind === 'close') return this.#close();
     const database = (this.#database ??= new SqliteDatabase(this.#folder, this.#keys));
     switch (request.kind) {
       case 'open':
@@ -50,13 +55,27 @@ export class SqliteHost {
         this.#finishSnapshot();
         return database.compact(request.compactIndex, request.keepOld);
       case 'snapshot-install':
-        this.#finishSnapshot();
+        this.#staging.publish(request.id);
         return database.replaceLog(request.write);
+      case 'stage-begin':
+      case 'stage-chunk':
+      case 'stage-finish':
+      case 'stage-discard':
+        return this.#staging.handle(request, database.cipher);
       case 'rotate':
+        // What is sealed with a key that is on its way out would not be readable for long: the leader sends it again.
+        this.#staging.giveUp();
         return database.rotate(request.keys);
       case 'keys-in-use':
         return database.keysInUse();
+      case 'reseal':
+        return database.reseal();
     }
+  }
+
+  #close(): void {
+    this.#staging.giveUp();
+    this.#database?.close();
   }
 
   #finishSnapshot(): void {

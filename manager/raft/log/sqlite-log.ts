@@ -2,15 +2,16 @@ import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { LogEntry, SnapshotMeta } from '../core/entry.ts';
 import type { DataKeys } from './data-cipher.ts';
 import { type DiskThread, WorkerDiskThread } from './disk-thread.ts';
-import type { LogStore, LogWrite, StoredState } from './log-store.ts';
+import type { LogStore, LogWrite, StagedSnapshot, StoredState } from './log-store.ts';
 import type { DiskRequest } from './sqlite-host.ts';
+import type { StageRequest } from './staging-area.ts';
 
 type StartThread = (folder: string, keys: DataKeys | undefined) => DiskThread;
 
 /** LogStore on node:sqlite in a thread of its own: here writes are put in order, and those that wait share an fsync. */
 export class SqliteLog implements LogStore {
   readonly #folder: string;
-  readonly #keys: DataKeys | undefined;
+  readonly #keys: () => DataKeys | undefined;
   readonly #startThread: StartThread;
   #thread: DiskThread | undefined;
   #failure: Error | undefined;
@@ -18,14 +19,16 @@ export class SqliteLog implements LogStore {
   #pending: { writes: LogWrite[]; done: Promise<void> } | undefined;
   #writing: Promise<void> = Promise.resolve();
   #snapshots: Promise<void> = Promise.resolve();
+  #lastStaged = 0;
+  readonly #staged = new WeakMap<StagedSnapshot, number>();
 
   /**
    * @param folder made when it is not there, mode 0700.
-   * @param keys absent: what is written is not encrypted.
+   * @param keys those at the time of opening; absent: what is written is not encrypted.
    */
   constructor(
     folder: string,
-    keys?: DataKeys,
+    keys: () => DataKeys | undefined = () => undefined,
     startThread: StartThread = (...where) => new WorkerDiskThread(...where),
   ) {
     this.#folder = folder;
@@ -34,7 +37,7 @@ export class SqliteLog implements LogStore {
   }
 
   async open(): Promise<StoredState> {
-    this.#thread = this.#startThread(this.#folder, this.#keys);
+    this.#thread = this.#startThread(this.#folder, this.#keys());
     try {
       return (await this.#ask({ kind: 'open' })) as StoredState;
     } catch (error) {
@@ -65,6 +68,20 @@ export class SqliteLog implements LogStore {
     return pending.done;
   }
 
+  async stage(meta: SnapshotMeta): Promise<StagedSnapshot> {
+    const id = ++this.#lastStaged;
+    await this.#askStage({ kind: 'stage-begin', id, meta });
+    const staged: StagedSnapshot = {
+      meta,
+      // A copy: see `packed`.
+      write: (chunk) => this.#askStage({ kind: 'stage-chunk', id, chunk: new Uint8Array(chunk) }),
+      finish: () => this.#askStage({ kind: 'stage-finish', id }),
+      discard: async () => void (await this.#thread?.ask({ kind: 'stage-discard', id }).catch(() => undefined)),
+    };
+    this.#staged.set(staged, id);
+    return staged;
+  }
+
   saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array>, compactIndex: number, keepOld: number): Promise<void> {
     return this.#exclusive(async () => {
       await this.#writeChunks(meta, chunks);
@@ -72,16 +89,23 @@ export class SqliteLog implements LogStore {
     });
   }
 
-  /**
-   * From now on everything is written with `keys.current`; the older ones stay needed until the next snapshot, and for the
-   * entries that are kept behind it (see `keysInUse`).
-   */
+  /** From now on everything is written with `keys.current`; the older ones stay needed until `reseal` is done (see `keysInUse`). */
   rotate(keys: DataKeys): Promise<void> {
     this.#pending = undefined;
-    return this.#inOrder(() => this.#exclusive(() => this.#write({ kind: 'rotate', keys })));
+    return this.#inOrder(() => this.#exclusive(async () => void (await this.#write({ kind: 'rotate', keys }))));
   }
 
-  /** IDs of the keys that entries in the log are encrypted with. Once a snapshot was taken, no others are needed. */
+  /**
+   * Seals what is on the disk under older keys, or without one, with the current key. Writes go on meanwhile. Once it resolves
+   * the older keys are not needed any more, a crash of the host included.
+   */
+  reseal(): Promise<void> {
+    return this.#exclusive(async () => {
+      while ((await this.#write({ kind: 'reseal' })) === true);
+    });
+  }
+
+  /** IDs of the keys that log and snapshots are encrypted with. */
   async keysInUse(): Promise<readonly string[]> {
     return (await this.#ask({ kind: 'keys-in-use' })) as string[];
   }
@@ -93,9 +117,14 @@ export class SqliteLog implements LogStore {
     await thread?.end();
   }
 
-  async #install({ meta, chunks }: NonNullable<LogWrite['install']>, write: LogWrite): Promise<void> {
-    await this.#writeChunks(meta, chunks);
-    await this.#write({ kind: 'snapshot-install', write: packed(write) });
+  async #install(staged: StagedSnapshot, write: LogWrite): Promise<void> {
+    await this.#write({ kind: 'snapshot-install', id: this.#staged.get(staged) ?? 0, write: packed(write) });
+  }
+
+  /** Not a write of the log: its failure stops nothing else. */
+  async #askStage(request: StageRequest): Promise<void> {
+    if ((await this.#ask(request)) === true) return;
+    throw new WaggleError('aborted', 'the snapshot was given up for a newer one');
   }
 
   async #writeChunks(meta: SnapshotMeta, chunks: Iterable<Uint8Array>): Promise<void> {
@@ -118,10 +147,10 @@ export class SqliteLog implements LogStore {
   }
 
   /** A failed write may be half on the disk: nothing is acknowledged after it. */
-  async #write(request: DiskRequest): Promise<void> {
+  async #write(request: DiskRequest): Promise<unknown> {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      await this.#ask(request);
+      return await this.#ask(request);
     } catch (error) {
       this.#failure ??= new WaggleError('internal', `the Raft log in ${this.#folder} cannot be written`, {
         cause: error,

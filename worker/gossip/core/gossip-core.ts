@@ -1,411 +1,261 @@
 import type { Random } from '../../../proto/runtime/random.ts';
-import type { EndpointRecord, LocalEndpoint } from '../endpoint-table.ts';
-import type { Digest, Effects, Message, Peer, Update } from './message.ts';
-import { changeKey } from './message.ts';
-import { OwnerView, sameDigest } from './owner-view.ts';
-import { packDigests, packUpdates } from './packing.ts';
-import { PeerProgress } from './peer-progress.ts';
-import { SyncRound } from './sync-round.ts';
+import type { EndpointRecord, LocalEndpoint, LocatedRecord } from '../endpoint-table.ts';
+import { append, noEffects } from './effects.ts';
+import type { Effects, Message, Peer } from './message.ts';
+import { Roster } from './roster.ts';
+import type { OwnerStanding } from './record-lists.ts';
+import { type Owners, ReplicaCore } from './replica-core.ts';
 
 export interface GossipOptions {
   nodeId: string;
   /** Milliseconds since the epoch at the start of the daemon. */
   startedAtMs: number;
+  /** The same moment on the clock of the inputs. Default: startedAtMs. */
+  nowMs?: number;
   /** How long after the start the node waits before it says that it has published all it has. Default 2 s. */
   settleMs?: number;
   /** Own content is sent to all peers up to this many, above to some that pass it on. Default 50. */
   directPeers?: number;
 }
 
-const DIGEST_INTERVAL_MS = 1_000;
-const UNSYNCED_PARTNERS = 8;
-const TOMBSTONE_MS = 30 * 60_000;
-const REAP_INTERVAL_MS = 5_000;
-/** An owner that is no peer any more is forgotten after this. */
-const SUSPENDED_MS = 24 * 3_600_000;
-/** Against endless reissues when two nodes claim one ID. */
-const REISSUE_PAUSE_MS = 5_000;
+/** A member of the swarm and whether it lives. */
+export interface KnownPeer extends Peer {
+  standing: Exclude<OwnerStanding, 'foreign'>;
+}
+
+/** The replica that every node holds: who needs which network. No network can have this ID. */
+const DIRECTORY = '.';
+/** A network is held this long after it was last looked at, published on or withdrawn from. */
+const LINGER_MS = 5 * 60_000;
+const LAPSE_INTERVAL_MS = 10_000;
+const MOST_REPLICAS = 4_096;
+
+interface Held {
+  replica: ReplicaCore;
+  neededAtMs: number;
+}
 
 /**
- * Endpoint gossip without I/O. Inputs: publish, withdraw, flush, setPeers, receive, tick; each returns what the
- * caller owes (Effects). The state is changed before the effects are handed out; sends may be lost.
+ * The endpoint table without I/O: a replica for each network that this node needs, and the directory, a replica like any
+ * other that every node holds, whose records say which node needs which network. So need spreads as surely as endpoints do.
  *
- * Ways content travels: `flush` tells all peers at once what is new; PeerProgress repeats it until their digest equals
- * ours; every second one random peer is sent all our digests (anti-entropy, Demers et al. 1987) and both sides send what
- * the other lacks. Invariants: only `nodeId` changes its own view; an owner outside the peer list is kept and not served.
+ * A network is needed from the first publish or the first look at it. Then this node says so in the directory, and at once
+ * exchanges with nodes that hold the network: the first answer brings all its records. Late knowledge of who else needs a
+ * network costs time, never content: whoever appears in the directory is exchanged with, and every second checksums are compared.
+ * Invariant: records are served of owners that live, and that the directory names as needing the network.
  */
 export class GossipCore {
-  readonly #nodeId: string;
-  readonly #settleAtMs: number;
-  readonly #directPeers: number;
+  readonly #options: GossipOptions;
   readonly #random: Random;
-  readonly #own: OwnerView;
-  readonly #views = new Map<string, OwnerView>();
-  readonly #progress = new Map<string, PeerProgress>();
-  readonly #suspendedAtMs = new Map<string, number>();
-  readonly #served = new Map<string, readonly EndpointRecord[]>();
-  readonly #sync = new SyncRound();
-  #peers = new Map<string, Peer>();
-  #peersKnown = false;
-  #settled = false;
-  #nextDigestAtMs = 0;
-  #nextReapAtMs = 0;
-  #reissuedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #directory: ReplicaCore;
+  readonly #held = new Map<string, Held>();
+  #members = new Map<string, KnownPeer>();
+  #membersKnown = false;
+  #participants = new Map<string, Set<string>>();
+  #directorySynced = false;
+  #nextLapseAtMs = 0;
 
   constructor(options: GossipOptions, random: Random) {
-    this.#nodeId = options.nodeId;
-    this.#settleAtMs = options.startedAtMs + (options.settleMs ?? 2_000);
-    this.#directPeers = options.directPeers ?? 50;
+    this.#options = options;
     this.#random = random;
-    this.#own = new OwnerView(options.nodeId);
-    this.#own.incarnation = options.startedAtMs;
-    this.#views.set(options.nodeId, this.#own);
+    this.#directory = this.#replica(DIRECTORY, options.startedAtMs);
   }
 
-  /** Changes the own view; told to peers by the next flush. The same content again is no change. */
+  /** Changes the own content; told to peers by the next flush. The same content again is no change. */
   publish(endpoint: LocalEndpoint, nowMs: number): Effects {
-    if (sameEndpoint(this.#own.find(changeKey(endpoint)), endpoint)) return noEffects();
-    const { networkId, endpointId } = endpoint;
-    return this.#announce(this.#own.append({ networkId, endpointId, endpoint }, nowMs, this.#settled));
+    const effects = noEffects();
+    const held = this.#need(effects, endpoint.networkId, nowMs);
+    this.#add(effects, held?.replica.publish(endpoint, nowMs), nowMs);
+    return effects;
   }
 
   withdraw(networkId: string, endpointId: string, nowMs: number): Effects {
-    const change = { networkId, endpointId };
-    if (this.#own.find(changeKey(change)) === undefined) return noEffects();
-    return this.#announce(this.#own.append(change, nowMs, this.#settled));
+    const effects = noEffects();
+    const held = this.#held.get(networkId);
+    if (held === undefined) return effects;
+    held.neededAtMs = nowMs;
+    this.#add(effects, held.replica.withdraw(networkId, endpointId, nowMs), nowMs);
+    return effects;
+  }
+
+  /** This node wants the records of a network from now on; the effects are owed even when there are none of the network. */
+  need(networkId: string, nowMs: number): Effects {
+    const effects = noEffects();
+    this.#need(effects, networkId, nowMs);
+    return effects;
   }
 
   /** Sends what was published since the last flush. */
   flush(nowMs: number): Effects {
     const effects = noEffects();
-    const own = this.#own.digest();
-    for (const peer of this.#targets()) {
-      const progress = this.#progressOf(peer.nodeId);
-      if (progress.hasBeenTold(own)) continue;
-      this.#sendUpdates(effects, peer, this.#own.contentFor(progress.assumed(own)));
-      progress.told(own, nowMs);
-    }
+    for (const replica of this.#replicas()) this.#add(effects, replica.flush(nowMs), nowMs);
     return effects;
   }
 
-  /** The other nodes of the swarm. New ones are exchanged with at once; owners that left are suspended. */
-  setPeers(peers: readonly Peer[], nowMs: number): Effects {
+  /** All members, this node left out or not. To be called when one came, went, died or returned. */
+  setMembers(members: readonly KnownPeer[], nowMs: number): Effects {
     const effects = noEffects();
-    const before = this.#peers;
-    this.#peers = new Map(peers.filter((peer) => peer.nodeId !== this.#nodeId).map((peer) => [peer.nodeId, peer]));
-    this.#peersKnown = true;
-    for (const nodeId of before.keys()) {
-      if (this.#peers.has(nodeId)) continue;
-      this.#progress.delete(nodeId);
-      this.#sync.drop(nodeId);
-      this.#suspendedAtMs.set(nodeId, nowMs);
-      this.#touch(effects, this.#views.get(nodeId)?.networks());
+    const before = this.#members;
+    this.#members = new Map(members.map((member) => [member.nodeId, member]));
+    this.#members.delete(this.#options.nodeId);
+    this.#membersKnown = true;
+    const changed = new Set<string>();
+    for (const nodeId of new Set([...before.keys(), ...this.#members.keys()])) {
+      if (before.get(nodeId)?.standing !== this.#members.get(nodeId)?.standing) changed.add(nodeId);
     }
-    for (const peer of this.#peers.values()) {
-      const known = before.get(peer.nodeId);
-      if (known === undefined) {
-        this.#suspendedAtMs.delete(peer.nodeId);
-        this.#touch(effects, this.#views.get(peer.nodeId)?.networks());
-      }
-      if (known?.host !== peer.host || known.port !== peer.port) this.#sendDigests(effects, peer, true);
-    }
-    append(effects, this.flush(nowMs));
+    for (const replica of this.#replicas()) this.#add(effects, replica.reconsider(changed), nowMs);
+    const living = [...this.#members.values()].filter(({ standing }) => standing === 'served');
+    this.#add(effects, this.#directory.setPeers(new Roster(living), true, nowMs), nowMs);
+    this.#meet(effects, [...this.#held.keys()], nowMs);
     return effects;
   }
 
   /** @param source where the message came from; answers to nodes that are not yet peers go there. */
   receive(message: Message, source: { host: string; port: number }, nowMs: number): Effects {
     const effects = noEffects();
-    if (message.from === this.#nodeId) return effects;
-    const peer = this.#peers.get(message.from) ?? { nodeId: message.from, ...source };
-    this.#receiveUpdates(effects, message, peer, nowMs);
-    this.#receiveDigests(effects, message, peer, nowMs);
-    if (message.digestCount > 0 && this.#peers.has(message.from)) this.#sync.answered(message);
-    this.#sync.advance((owner) => this.#views.get(owner)?.digest());
+    const replica = message.networkId === DIRECTORY ? this.#directory : this.#held.get(message.networkId)?.replica;
+    if (replica !== undefined) this.#add(effects, replica.receive(message, source, nowMs), nowMs);
     return effects;
   }
 
   /** Repeats, compares and forgets what is due; to be called about every 50 ms. */
   tick(nowMs: number): Effects {
     const effects = noEffects();
-    if (!this.#settled && nowMs >= this.#settleAtMs) {
-      this.#settled = true;
-      this.#own.settle();
-      append(effects, this.flush(nowMs));
-    }
-    this.#retry(effects, nowMs);
-    if (nowMs >= this.#nextDigestAtMs) {
-      this.#nextDigestAtMs = nowMs + DIGEST_INTERVAL_MS;
-      for (const peer of this.#partners()) this.#sendDigests(effects, peer, true);
-    }
-    if (nowMs >= this.#nextReapAtMs) this.#reap(effects, nowMs);
+    for (const replica of this.#replicas()) this.#add(effects, replica.tick(nowMs), nowMs);
+    if (nowMs >= this.#nextLapseAtMs) this.#lapse(effects, nowMs);
     return effects;
   }
 
-  /** Live records of one network: own ones and those of peers. */
+  /** Live records of one network, as far as this node holds it. */
   network(networkId: string): readonly EndpointRecord[] {
-    const cached = this.#served.get(networkId);
-    if (cached !== undefined) return cached;
-    const records: EndpointRecord[] = [];
-    for (const view of this.#views.values()) {
-      if (!this.#serves(view.owner)) continue;
-      for (const endpoint of view.endpoints()) {
-        if (endpoint.networkId === networkId) records.push({ ...endpoint, owner: view.owner });
-      }
+    return this.#held.get(networkId)?.replica.records() ?? [];
+  }
+
+  /** Those, and the records of members that are dead. */
+  located(networkId: string): readonly LocatedRecord[] {
+    return this.#held.get(networkId)?.replica.located() ?? [];
+  }
+
+  /** Whether `need` was called for it, and it has not lapsed. Renews the need. */
+  holds(networkId: string, nowMs: number): boolean {
+    const held = this.#held.get(networkId);
+    if (held !== undefined) held.neededAtMs = nowMs;
+    return held !== undefined;
+  }
+
+  /** True once a full exchange has been done for every network that is needed, or this one, or it is known that nobody else has it. */
+  synced(networkId?: string): boolean {
+    if (!this.#membersKnown) return false;
+    if (networkId === undefined) return this.#replicas().every((replica) => replica.synced());
+    const replica = this.#held.get(networkId)?.replica;
+    if (replica === undefined || !this.#directory.synced() || !replica.synced()) return false;
+    // One that fell silent before it could be asked may have records that nobody else has.
+    return this.#silentIn(networkId).every((owner) => replica.knows(owner));
+  }
+
+  #silentIn(networkId: string): string[] {
+    const needs = this.#directory.located().filter(({ silent, endpointId }) => silent && endpointId === networkId);
+    return needs.map(({ owner }) => owner);
+  }
+
+  #need(effects: Effects, networkId: string, nowMs: number): Held | undefined {
+    const known = this.#held.get(networkId);
+    if (known !== undefined) {
+      known.neededAtMs = nowMs;
+      return known;
     }
-    this.#served.set(networkId, records);
-    return records;
+    if (networkId === DIRECTORY || this.#held.size >= MOST_REPLICAS) return undefined;
+    // Greater than in any earlier need of the same network, on any clock that does not go back.
+    const incarnation = this.#options.startedAtMs + Math.max(0, Math.floor(nowMs - this.#startedNowMs()));
+    const held = { replica: this.#replica(networkId, incarnation), neededAtMs: nowMs };
+    this.#held.set(networkId, held);
+    this.#add(effects, this.#directory.publish(needRecord(networkId), nowMs), nowMs);
+    this.#add(effects, this.#directory.flush(nowMs), nowMs);
+    this.#meet(effects, [networkId], nowMs);
+    return held;
   }
 
-  /** True once a full exchange with a synced peer, or with every peer, has been done, or it is known that there is none. */
-  synced(): boolean {
-    if (!this.#peersKnown) return false;
-    return this.#sync.done([...this.#peers.keys()]);
-  }
-
-  /** For tests and diagnosis: what is held of each owner. */
-  digests(): Digest[] {
-    return Array.from(this.#views.values(), (view) => view.digest());
-  }
-
-  #receiveUpdates(effects: Effects, message: Message, peer: Peer, nowMs: number): void {
-    const acknowledge: Digest[] = [];
-    const passOn: Update[] = [];
-    for (const update of message.updates) {
-      if (update.owner === this.#nodeId) {
-        this.#defend(effects, update.incarnation, update.covers, nowMs);
-        continue;
-      }
-      const view = this.#viewOf(update.owner, nowMs);
-      const { changed, advanced } = view.apply(update, nowMs);
-      this.#touch(effects, changed);
-      if (advanced) passOn.push(update);
-      if (update.owner === message.from) acknowledge.push(view.digest());
+  /** Gives up networks that nobody here has used for long. */
+  #lapse(effects: Effects, nowMs: number): void {
+    this.#nextLapseAtMs = nowMs + LAPSE_INTERVAL_MS;
+    for (const [networkId, { replica, neededAtMs }] of this.#held) {
+      if (replica.hasOwn || nowMs - neededAtMs < LINGER_MS) continue;
+      this.#held.delete(networkId);
+      this.#add(effects, this.#directory.withdraw(DIRECTORY, networkId, nowMs), nowMs);
     }
-    if (acknowledge.length > 0) this.#send(effects, peer, { digests: acknowledge.slice(-1) });
-    if (passOn.length > 0 && this.#peers.size > this.#directPeers) {
-      for (const target of this.#some()) if (target.nodeId !== peer.nodeId) this.#sendUpdates(effects, target, passOn);
+    this.#add(effects, this.#directory.flush(nowMs), nowMs);
+  }
+
+  /** Takes over what a replica owes; news of the directory changes who is told what. */
+  #add(effects: Effects, more: Effects | undefined, nowMs: number): void {
+    if (more === undefined) return;
+    const directoryChanged = more.changed.delete(DIRECTORY);
+    append(effects, more);
+    const synced = this.#directory.synced();
+    if (!directoryChanged && synced === this.#directorySynced) return;
+    this.#directorySynced = synced;
+    const before = this.#participants;
+    this.#participants = participantsOf(this.#directory.records());
+    for (const [networkId, { replica }] of this.#held) {
+      const changed = difference(before.get(networkId), this.#participants.get(networkId));
+      append(effects, replica.reconsider(changed));
     }
+    this.#meet(effects, [...this.#held.keys()], nowMs);
   }
 
-  #receiveDigests(effects: Effects, message: Message, peer: Peer, nowMs: number): void {
-    const theirs = new Map(message.digests.map((digest) => [digest.owner, digest]));
-    const updates: Update[] = [];
-    for (const digest of theirs.values()) {
-      if (digest.owner === this.#nodeId) this.#hearOfOwn(effects, digest, peer, message, nowMs);
-      else updates.push(...this.#lacking(digest.owner, digest));
-    }
-    const whole = message.digestCount === theirs.size;
-    if (message.replyWanted && whole) {
-      for (const owner of this.#shared()) if (!theirs.has(owner)) updates.push(...this.#unheardOf(owner, peer, nowMs));
-    }
-    if (message.digestCount > 0 && !message.replyWanted) this.#ask(effects, message, peer);
-    this.#sendUpdates(effects, peer, updates);
-    // One answer to a list, however many messages it came in; its first one begins with the sender.
-    if (message.replyWanted && message.digests[0]?.owner === message.from) this.#sendDigests(effects, peer, false);
-  }
-
-  /** Content of an owner that is not on the peer's list at all. */
-  #unheardOf(owner: string, peer: Peer, nowMs: number): Update[] {
-    if (owner === this.#nodeId && this.#peers.has(peer.nodeId)) {
-      this.#progressOf(peer.nodeId).restart(this.#own.digest(), nowMs);
-    }
-    return this.#lacking(owner, undefined);
-  }
-
-  /** An answer names owners that are unknown here: says so, and so gets their content. */
-  #ask(effects: Effects, message: Message, peer: Peer): void {
-    const unknown = message.digests.filter(
-      ({ owner, incarnation }) => incarnation > 0 && (this.#views.get(owner)?.incarnation ?? 0) === 0,
-    );
-    const digests = unknown.map(({ owner }) => new OwnerView(owner).digest());
-    if (digests.length > 0) this.#send(effects, peer, { digests });
-  }
-
-  #hearOfOwn(effects: Effects, digest: Digest, peer: Peer, message: Message, nowMs: number): void {
-    this.#defend(effects, digest.incarnation, digest.sequence, nowMs);
-    const own = this.#own.digest();
-    if (
-      digest.incarnation === own.incarnation &&
-      digest.sequence === own.sequence &&
-      digest.coveredTo === own.coveredTo &&
-      own.coveredTo > 0 &&
-      !sameDigest(digest, own)
-    ) {
-      this.#reissue(effects, own.incarnation, nowMs);
-    }
-    if (!this.#peers.has(peer.nodeId)) {
-      this.#sendUpdates(effects, peer, this.#lacking(this.#nodeId, digest));
-      return;
-    }
-    const progress = this.#progressOf(peer.nodeId);
-    const current = this.#own.digest();
-    const lost = progress.heard(digest, current);
-    if (lost || (message.replyWanted && !progress.acknowledged(current))) this.#tellAgain(effects, peer, nowMs);
-  }
-
-  /** Someone knows more of this node than it does: a life that it has forgotten, or a clock that went back. */
-  #defend(effects: Effects, incarnation: number, sequence: number, nowMs: number): void {
-    const own = this.#own;
-    if (incarnation < own.incarnation || (incarnation === own.incarnation && sequence <= own.sequence)) return;
-    this.#reissue(effects, incarnation, nowMs);
-  }
-
-  #reissue(effects: Effects, seen: number, nowMs: number): void {
-    if (nowMs - this.#reissuedAtMs < REISSUE_PAUSE_MS && seen <= this.#own.incarnation) return;
-    this.#reissuedAtMs = nowMs;
-    this.#own.reissue(Math.max(seen, this.#own.incarnation) + 1, this.#settled);
-    append(effects, this.flush(nowMs));
-  }
-
-  #lacking(owner: string, theirs: Digest | undefined): Update[] {
-    const view = this.#views.get(owner);
-    if (view === undefined || view.incarnation === 0) return [];
-    if (theirs !== undefined && sameDigest(theirs, view.digest())) return [];
-    return view.contentFor(theirs);
-  }
-
-  #tellAgain(effects: Effects, peer: Peer, nowMs: number): void {
-    const progress = this.#progressOf(peer.nodeId);
-    this.#sendUpdates(effects, peer, this.#own.contentFor(progress.digest));
-    progress.told(this.#own.digest(), nowMs);
-  }
-
-  #retry(effects: Effects, nowMs: number): void {
-    if (this.#peers.size > this.#directPeers) return;
-    for (const [nodeId, progress] of this.#progress) {
-      const peer = this.#peers.get(nodeId);
-      if (peer !== undefined && progress.due(nowMs)) this.#tellAgain(effects, peer, nowMs);
+  #meet(effects: Effects, networkIds: readonly string[], nowMs: number): void {
+    for (const networkId of networkIds) {
+      const peers = [...(this.#participants.get(networkId) ?? [])].flatMap((nodeId) => {
+        const member = this.#members.get(nodeId);
+        return member?.standing === 'served' ? [member] : [];
+      });
+      const replica = this.#held.get(networkId)?.replica;
+      if (replica !== undefined) append(effects, replica.setPeers(new Roster(peers), this.#directory.synced(), nowMs));
     }
   }
 
-  #reap(effects: Effects, nowMs: number): void {
-    this.#nextReapAtMs = nowMs + REAP_INTERVAL_MS;
-    const own = this.#own.digest();
-    let ackedTo = Number.POSITIVE_INFINITY;
-    for (const nodeId of this.#peers.keys()) ackedTo = Math.min(ackedTo, this.#progressOf(nodeId).ackedTo(own));
-    for (const view of [...this.#views.values()]) {
-      const suspendedAt = this.#suspendedAtMs.get(view.owner);
-      if (suspendedAt !== undefined && nowMs - suspendedAt >= SUSPENDED_MS) {
-        this.#views.delete(view.owner);
-        this.#suspendedAtMs.delete(view.owner);
-        continue;
-      }
-      const needed = view === this.#own ? ackedTo : Number.POSITIVE_INFINITY;
-      this.#touch(effects, view.reap(nowMs, nowMs - TOMBSTONE_MS, needed));
-    }
+  #replica(networkId: string, incarnation: number): ReplicaCore {
+    const { nodeId, settleMs = 2_000, directPeers } = this.#options;
+    const settleAtMs = this.#startedNowMs() + settleMs;
+    const options = { nodeId, networkId, incarnation, settleAtMs };
+    const owners: Owners = { standing: (owner) => this.#standing(owner, networkId) };
+    const modules = { owners, random: this.#random };
+    return new ReplicaCore(directPeers === undefined ? options : { ...options, directPeers }, modules);
   }
 
-  #viewOf(owner: string, nowMs: number): OwnerView {
-    let view = this.#views.get(owner);
-    if (view === undefined) {
-      view = new OwnerView(owner);
-      this.#views.set(owner, view);
-      if (!this.#peers.has(owner)) this.#suspendedAtMs.set(owner, nowMs);
-    }
-    return view;
+  #startedNowMs(): number {
+    return this.#options.nowMs ?? this.#options.startedAtMs;
   }
 
-  #progressOf(nodeId: string): PeerProgress {
-    let progress = this.#progress.get(nodeId);
-    if (progress === undefined) {
-      progress = new PeerProgress();
-      this.#progress.set(nodeId, progress);
-    }
-    return progress;
+  #replicas(): ReplicaCore[] {
+    return [this.#directory, ...Array.from(this.#held.values(), ({ replica }) => replica)];
   }
 
-  #serves(owner: string): boolean {
-    return owner === this.#nodeId || this.#peers.has(owner);
-  }
-
-  /** Owners whose state is exchanged: the node itself and its peers. */
-  #shared(): string[] {
-    return [...this.#views.keys()].filter((owner) => this.#serves(owner));
-  }
-
-  #targets(): Peer[] {
-    return this.#peers.size <= this.#directPeers ? [...this.#peers.values()] : this.#some();
-  }
-
-  /** One random peer; until synced also some of those that have not answered yet, or a lost packet would cost n seconds. */
-  #partners(): Set<Peer> {
-    const missing = this.#sync.missing([...this.#peers.keys()]).flatMap((nodeId) => this.#peers.get(nodeId) ?? []);
-    const start = Math.floor(this.#random() * missing.length);
-    const some = [...missing.slice(start), ...missing.slice(0, start)].slice(0, UNSYNCED_PARTNERS);
-    const any = pick([...this.#peers.values()], this.#random);
-    return new Set(any === undefined ? some : [any, ...some]);
-  }
-
-  /** Twice log2(n) peers: with each passing on to as many, all are reached with overwhelming probability. */
-  #some(): Peer[] {
-    const left = [...this.#peers.values()];
-    const wanted = Math.min(left.length, 2 * Math.ceil(Math.log2(left.length + 1)));
-    return Array.from({ length: wanted }, () => left.splice(Math.floor(this.#random() * left.length), 1)).flat();
-  }
-
-  #announce(networks: Set<string>): Effects {
-    const effects = noEffects();
-    this.#touch(effects, networks);
-    return effects;
-  }
-
-  #touch(effects: Effects, networks: Iterable<string> | undefined): void {
-    for (const networkId of networks ?? []) {
-      effects.changed.add(networkId);
-      this.#served.delete(networkId);
-    }
-  }
-
-  #sendDigests(effects: Effects, peer: Peer, replyWanted: boolean): void {
-    const digests = this.#shared().flatMap((owner) => this.#views.get(owner)?.digest() ?? []);
-    const digestCount = digests.length;
-    for (const group of packDigests(digests)) this.#send(effects, peer, { digests: group, replyWanted, digestCount });
-  }
-
-  #sendUpdates(effects: Effects, peer: Peer, updates: readonly Update[]): void {
-    for (const group of packUpdates(updates)) this.#send(effects, peer, { updates: group });
-  }
-
-  #send(effects: Effects, peer: Peer, content: Partial<Message>): void {
-    const message: Message = {
-      from: this.#nodeId,
-      digests: [],
-      replyWanted: false,
-      updates: [],
-      digestCount: 0,
-      synced: this.synced(),
-      ...content,
-    };
-    effects.sends.push({ host: peer.host, port: peer.port, message });
+  /** A living member that no longer says that it needs the network (it has forgotten it in a restart) has nothing there. */
+  #standing(owner: string, networkId: string): OwnerStanding {
+    const standing = this.#members.get(owner)?.standing ?? 'foreign';
+    if (standing !== 'served' || networkId === DIRECTORY) return standing;
+    return this.#participants.get(networkId)?.has(owner) === true ? 'served' : 'foreign';
   }
 }
 
-function noEffects(): Effects {
-  return { sends: [], changed: new Set() };
+/** That this node needs a network: a record of the directory. Nothing but its ID counts. */
+function needRecord(networkId: string): LocalEndpoint {
+  const nothing = { address: '0.0.0.0', mac: '00:00:00:00:00:00', vtep: '0.0.0.0', vni: 0 };
+  return { networkId: DIRECTORY, endpointId: networkId, ...nothing, names: [], services: [] };
 }
 
-function append(effects: Effects, more: Effects): void {
-  effects.sends.push(...more.sends);
-  for (const networkId of more.changed) effects.changed.add(networkId);
+function participantsOf(records: readonly EndpointRecord[]): Map<string, Set<string>> {
+  const participants = new Map<string, Set<string>>();
+  for (const { endpointId, owner } of records) {
+    const known = participants.get(endpointId);
+    if (known === undefined) participants.set(endpointId, new Set([owner]));
+    else known.add(owner);
+  }
+  return participants;
 }
 
-function pick<T>(from: readonly T[], random: Random): T | undefined {
-  return from[Math.floor(random() * from.length)];
-}
-
-function sameEndpoint(a: LocalEndpoint | undefined, b: LocalEndpoint): boolean {
-  return (
-    a !== undefined &&
-    a.address === b.address &&
-    a.mac === b.mac &&
-    a.vtep === b.vtep &&
-    a.vni === b.vni &&
-    sameNames(a.names, b.names) &&
-    sameNames(a.services, b.services)
-  );
-}
-
-function sameNames(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((name, index) => name === b[index]);
+/** What is in one of the two only. */
+function difference(a: ReadonlySet<string> = new Set(), b: ReadonlySet<string> = new Set()): Set<string> {
+  return a.symmetricDifference(b);
 }

@@ -29,20 +29,40 @@ export interface Update {
   base: number;
   /** 0: the sender cannot tell what is missing between the changes. */
   covers: number;
-  /** `changes` name all there is up to `covers`: what they do not name is gone. */
+  /** `changes` name all there is above `base` up to `covers`: what they do not name is gone. */
   snapshot: boolean;
   changes: readonly Change[];
+}
+
+/** Owners whose hash modulo `buckets` is `bucket`. 0 of 1: all. */
+export interface Scope {
+  bucket: number;
+  buckets: number;
+}
+
+/** What the sender holds of the owners of a scope, in short. */
+export interface Range extends Scope {
+  count: number;
+  /** Over their digests. */
+  checksum: number;
 }
 
 export interface Message {
   /** Node ID of the sender. */
   from: string;
+  /** Everything in one message is of one network. */
+  networkId: string;
+  /** Of the digests. */
+  scope: Scope;
   digests: readonly Digest[];
-  /** The digests are all that the sender has: answer with content and with yours. */
+  /** The digests are all that the sender has in the scope: answer with content and with yours. */
   replyWanted: boolean;
   updates: readonly Update[];
-  /** In an answer: digests of the whole answer, over all its messages; 0 in anything else. */
+  /** Digests of the whole list or answer, over all its messages; 0 in anything else. */
   digestCount: number;
+  /** The first message of a list of digests. */
+  first: boolean;
+  ranges: readonly Range[];
   /** The sender has itself done a full exchange since its start. */
   synced: boolean;
 }

@@ -97,7 +97,9 @@ export class OwnerView {
     for (const change of update.changes) {
       if (change.sequence > this.coveredTo) this.#put(change, nowMs, changed);
     }
-    if (update.snapshot && update.covers > this.coveredTo) this.#dropUnnamed(update, changed);
+    if (update.snapshot && update.covers > this.coveredTo && update.base <= this.coveredTo) {
+      this.#dropUnnamed(update, changed);
+    }
     if (update.covers > this.coveredTo && update.base <= this.coveredTo) this.#coverTo(update.covers, changed);
     return { changed, advanced: !sameDigest(before, this.digest()) };
   }
@@ -160,7 +162,7 @@ export class OwnerView {
   #dropUnnamed(update: Update, changed: Set<string>): void {
     const named = new Set(update.changes.map(changeKey));
     for (const [key, live] of [...this.#live]) {
-      if (named.has(key) || live.change.sequence > update.covers) continue;
+      if (named.has(key) || live.change.sequence > update.covers || live.change.sequence <= update.base) continue;
       this.#remove(key, live);
       changed.add(live.change.networkId);
     }

@@ -1,26 +1,36 @@
-import type { Change, Digest, Update } from './message.ts';
+import type { Change, Digest, Range, Update } from './message.ts';
 import { changeSizeBytes } from './record-hash.ts';
 
 /** What fits beside headers into one UDP datagram of 1400 bytes. */
 export const DATAGRAM_CONTENT_BYTES = 1_250;
 /** Above this many datagrams one stream is cheaper and surer. */
 const MOST_DATAGRAMS = 8;
-/** Content of one stream message. */
-const STREAM_CONTENT_BYTES = 1_000_000;
+/** Content of one stream message: small enough to be held unauthenticated from many senders at once. */
+const STREAM_CONTENT_BYTES = 200_000;
 const UPDATE_HEADER_BYTES = 64;
 const DIGEST_BYTES = 96;
+const RANGE_BYTES = 24;
 
-/** Groups digests into what one datagram holds; at least one group, so that "nothing" can be said too. */
+/** Groups digests into messages, each for a datagram when there are few, else for streams; at least one group, so that "nothing" can be said too. */
 export function packDigests(digests: readonly Digest[]): Digest[][] {
-  const perDatagram = Math.floor(DATAGRAM_CONTENT_BYTES / DIGEST_BYTES);
+  const small = digests.length * DIGEST_BYTES <= DATAGRAM_CONTENT_BYTES * MOST_DATAGRAMS;
+  const perMessage = Math.floor((small ? DATAGRAM_CONTENT_BYTES : STREAM_CONTENT_BYTES) / DIGEST_BYTES);
   const groups: Digest[][] = [];
-  for (let at = 0; at < digests.length; at += perDatagram) groups.push(digests.slice(at, at + perDatagram));
+  for (let at = 0; at < digests.length; at += perMessage) groups.push(digests.slice(at, at + perMessage));
   return groups.length === 0 ? [[]] : groups;
+}
+
+/** Groups ranges into what one datagram holds; no group when there are none. */
+export function packRanges(ranges: readonly Range[]): Range[][] {
+  const perDatagram = Math.floor(DATAGRAM_CONTENT_BYTES / RANGE_BYTES);
+  const groups: Range[][] = [];
+  for (let at = 0; at < ranges.length; at += perDatagram) groups.push(ranges.slice(at, at + perDatagram));
+  return groups;
 }
 
 /**
  * Groups updates into messages, each for a datagram when the whole is small, else for streams. Deltas are cut between
- * two changes, so every piece stands alone; a snapshot cannot be cut and may be larger than the limit.
+ * two changes, so every piece stands alone; so are snapshots, each piece being all there is within its part of the sequence.
  */
 export function packUpdates(updates: readonly Update[]): Update[][] {
   const sizeBytes = updates.reduce((sum, update) => sum + updateSizeBytes(update), 0);
@@ -47,10 +57,10 @@ function updateSizeBytes(update: Update): number {
 }
 
 function cut(update: Update, limitBytes: number): Update[] {
-  if (update.snapshot || updateSizeBytes(update) <= limitBytes) return [update];
+  if (updateSizeBytes(update) <= limitBytes) return [update];
   const pieces: Change[][] = [[]];
   let room = limitBytes - UPDATE_HEADER_BYTES;
-  for (const change of update.changes) {
+  for (const change of update.changes.toSorted((a, b) => a.sequence - b.sequence)) {
     const bytes = changeSizeBytes(change);
     if (bytes > room && pieces.at(-1)?.length !== 0) {
       pieces.push([]);

@@ -1,12 +1,12 @@
 import type { Digest } from './message.ts';
 import { sameDigest } from './owner-view.ts';
 
-const FIRST_RETRY_MS = 100;
+const FIRST_RETRY_MS = 60;
 const LAST_RETRY_MS = 2_000;
 
 /**
  * What one peer is known to hold of this node's own endpoints, and when to tell it again.
- * Told -> (its digest equals ours) acknowledged; else told again after 100 ms, doubling to 2 s, for as long as it is a peer.
+ * Told -> (its digest equals ours) acknowledged; else told again after 60 ms, doubling to 2 s, for as long as it is a peer.
  */
 export class PeerProgress {
   /** Its last digest of us. */

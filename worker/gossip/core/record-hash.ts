@@ -8,10 +8,14 @@ export function recordHash(change: Change): number {
   const it = change.endpoint;
   const content = [change.networkId, change.endpointId, change.sequence];
   if (it !== undefined) content.push(it.address, it.mac, it.vtep, it.vni, ...it.names, '', ...it.services);
+  if (it?.address6 !== undefined) content.push('', it.address6);
+  return textHash(content.join('\u0000'));
+}
+
+/** 32-bit FNV-1a of a text in UTF-8. */
+export function textHash(text: string): number {
   let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(content.join('\u0000'))) {
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  }
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
 
@@ -21,7 +25,7 @@ export function changeSizeBytes(change: Change): number {
   let size = 24 + textBytes(change.networkId) + textBytes(change.endpointId);
   const it = change.endpoint;
   if (it === undefined) return size;
-  size += 12 + it.address.length + it.mac.length + it.vtep.length;
+  size += 12 + it.address.length + it.mac.length + it.vtep.length + perField + (it.address6?.length ?? 0);
   for (const name of [...it.names, ...it.services]) size += perField + textBytes(name);
   return size;
 }

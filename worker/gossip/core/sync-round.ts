@@ -6,9 +6,12 @@ interface Answer {
   synced: boolean;
 }
 
+/** Exchanges with peers that are not synced themselves, after which no more is to be expected. */
+const ENOUGH = 16;
+
 /**
  * Finds out when a full exchange has been done: a peer's answer is complete, and all that it listed has arrived here.
- * A peer that is itself not synced (the whole swarm restarts) counts only together with all others.
+ * A peer that is itself not synced (the whole swarm restarts) counts only together with all others, or with 15 more.
  */
 export class SyncRound {
   readonly #answers = new Map<string, Answer>();
@@ -47,12 +50,12 @@ export class SyncRound {
   }
 
   /** Peers still to be exchanged with, while that matters. */
-  missing(peers: readonly string[]): string[] {
-    return this.#done ? [] : peers.filter((nodeId) => !this.#exchanged.has(nodeId));
+  missing(peers: () => readonly string[]): string[] {
+    return this.#done ? [] : peers().filter((nodeId) => !this.#exchanged.has(nodeId));
   }
 
-  done(peers: readonly string[]): boolean {
-    this.#done ||= peers.every((nodeId) => this.#exchanged.has(nodeId));
+  done(peers: () => readonly string[]): boolean {
+    this.#done ||= this.#exchanged.size >= ENOUGH || peers().every((nodeId) => this.#exchanged.has(nodeId));
     return this.#done;
   }
 }

@@ -4,11 +4,16 @@ import type { Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
-import type { Message } from '../core/message.ts';
+import type { Random } from '../../../proto/runtime/random.ts';
+import type { Content, Envelope } from './envelope.ts';
+import { FrameReader, framed, MOST_FRAME_BYTES } from './frame.ts';
 import { type GossipKey, KeyRing } from './key-ring.ts';
-import { decodeMessage, encodeMessage } from './message-codec.ts';
+import { decodeEnvelope, encodeEnvelope } from './message-codec.ts';
+import { ReplayWindow } from './replay-window.ts';
+import { SendCounters } from './send-counters.ts';
 
 export interface GossipTransportOptions {
+  nodeId: string;
   bindAddress: string;
   /** UDP and TCP. */
   port: number;
@@ -17,36 +22,56 @@ export interface GossipTransportOptions {
 export interface GossipTransportModules {
   clock: Clock;
   log: Log;
-  /** Called for every message that authenticates. */
-  onMessage: (message: Message, source: { host: string; port: number }) => void;
+  random: Random;
+  /** Called for everything that authenticates and comes for the first time. */
+  onContent: (from: string, content: Content, source: { host: string; port: number }) => void;
 }
 
 /** Dropped packets and streams by reason, since the start. */
 export interface DropCounts {
+  /** Sealed with a key that this node does not have, or not sealed at all. */
+  unknownKey: number;
+  /** Sealed wrongly, or changed on the way. */
   unauthenticated: number;
   malformed: number;
+  /** Authentic, and came before. */
+  replayed: number;
   tooLarge: number;
   overload: number;
   unsent: number;
 }
 
 const DATAGRAM_BYTES = 1_400;
-const STREAM_BYTES = 16 * 1024 * 1024;
+/** What all incoming streams together may hold that is not yet authenticated. */
+const BUFFERED_BYTES = 32 * 1024 * 1024;
 const STREAM_MS = 10_000;
 const STREAMS_IN = 64;
 const STREAMS_OUT = 64;
 
 /**
- * Sealed messages over UDP, and over one TCP stream each when larger than a datagram of 1400 bytes. Best effort: a
- * message that cannot be sent is counted and dropped; the core repeats what matters. Without keys nothing is sent or
- * accepted. Replays are harmless: the core ignores what it already has.
+ * Sealed content over UDP, and as frames of a TCP stream when larger than a datagram of 1400 bytes or when it asks for one. What
+ * is sent to one node in one turn shares a stream, so it arrives in order. Best effort: what cannot be sent is counted and
+ * dropped; the cores repeat what matters. Without keys nothing is sent or accepted. A stream ends at its first frame that does not authenticate.
  */
 export class GossipTransport implements Startable {
-  readonly drops: DropCounts = { unauthenticated: 0, malformed: 0, tooLarge: 0, overload: 0, unsent: 0 };
+  readonly drops: DropCounts = {
+    unknownKey: 0,
+    unauthenticated: 0,
+    malformed: 0,
+    replayed: 0,
+    tooLarge: 0,
+    overload: 0,
+    unsent: 0,
+  };
   readonly #options: GossipTransportOptions;
   readonly #modules: GossipTransportModules;
   readonly #keys = new KeyRing();
+  readonly #replays = new ReplayWindow();
+  readonly #counters: SendCounters;
   readonly #streams = new Set<net.Socket>();
+  readonly #framesTo = new Map<string, { host: string; port: number; frames: Buffer[] }>();
+  #streamsIn = 0;
+  #bufferedBytes = 0;
   #udp: dgram.Socket | undefined;
   #tcp: net.Server | undefined;
   #streamsOut = 0;
@@ -54,6 +79,7 @@ export class GossipTransport implements Startable {
   constructor(options: GossipTransportOptions, modules: GossipTransportModules) {
     this.#options = options;
     this.#modules = modules;
+    this.#counters = new SendCounters(modules.random);
   }
 
   get hasKeys(): boolean {
@@ -80,7 +106,7 @@ export class GossipTransport implements Startable {
         { cause: error },
       );
     }
-    udp.on('message', (bytes, from) => this.#open(bytes, { host: from.address, port: from.port }));
+    udp.on('message', (bytes, from) => this.#open(bytes, 'datagram', { host: from.address, port: from.port }));
     udp.on('error', (error) => this.#modules.log.warn({ error: error.message }, 'gossip socket failed'));
     tcp.on('error', (error) => this.#modules.log.warn({ error: error.message }, 'gossip listener failed'));
     this.#udp = udp;
@@ -97,22 +123,49 @@ export class GossipTransport implements Startable {
     if (tcp !== undefined) await new Promise<void>((resolve) => tcp.close(() => resolve()));
   }
 
-  send(host: string, port: number, message: Message): void {
-    const sealed = this.#keys.seal(encodeMessage(message));
-    if (sealed === undefined || this.#udp === undefined) return;
-    if (sealed.length > DATAGRAM_BYTES) return this.#stream(host, port, sealed);
-    this.#udp.send(sealed, port, host, (error) => {
-      if (error !== null) this.drops.unsent += 1;
-    });
+  send(host: string, port: number, content: Content): void {
+    if (this.#keys.empty || this.#udp === undefined) return;
+    const wanted = 'swim' in content && content.swim.stream;
+    if (!wanted) {
+      const sealed = this.#seal(host, port, 'datagram', content);
+      if (sealed !== undefined && sealed.length <= DATAGRAM_BYTES) {
+        return this.#udp.send(sealed, port, host, (error) => {
+          if (error !== null) this.drops.unsent += 1;
+        });
+      }
+    }
+    const sealed = this.#seal(host, port, 'stream', content);
+    if (sealed !== undefined) this.#queueFrame(host, port, sealed);
   }
 
-  #stream(host: string, port: number, sealed: Buffer): void {
-    if (sealed.length > STREAM_BYTES) {
+  #seal(host: string, port: number, way: 'datagram' | 'stream', content: Content): Buffer | undefined {
+    const stamp = this.#counters.next(`${way} ${host} ${port}`);
+    return this.#keys.seal(encodeEnvelope({ from: this.#options.nodeId, ...stamp, content }));
+  }
+
+  #queueFrame(host: string, port: number, sealed: Buffer): void {
+    if (sealed.length > MOST_FRAME_BYTES) {
       this.drops.tooLarge += 1;
       return;
     }
+    const to = `${host} ${port}`;
+    const open = this.#framesTo.get(to);
+    if (open !== undefined) {
+      open.frames.push(sealed);
+      return;
+    }
+    const queue = { host, port, frames: [sealed] };
+    this.#framesTo.set(to, queue);
+    queueMicrotask(() => {
+      this.#framesTo.delete(to);
+      this.#stream(queue.host, queue.port, queue.frames);
+    });
+  }
+
+  #stream(host: string, port: number, frames: readonly Buffer[]): void {
+    if (this.#udp === undefined) return;
     if (this.#streamsOut >= STREAMS_OUT) {
-      this.drops.overload += 1;
+      this.drops.overload += frames.length;
       return;
     }
     const socket = net.connect({ host, port, localAddress: this.#options.bindAddress });
@@ -121,31 +174,41 @@ export class GossipTransport implements Startable {
       this.#streamsOut -= 1;
     });
     socket.on('error', () => {
-      this.drops.unsent += 1;
+      this.drops.unsent += frames.length;
     });
     socket.resume();
-    socket.end(sealed);
+    for (const frame of frames) for (const part of framed(frame)) socket.write(part);
+    socket.end();
   }
 
   #accept(socket: net.Socket): void {
-    if (this.#streams.size >= STREAMS_IN) {
+    if (this.#streamsIn >= STREAMS_IN) {
       this.drops.overload += 1;
       socket.destroy();
       return;
     }
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    this.#guard(socket, () => undefined);
-    socket.on('error', () => undefined);
-    socket.on('data', (part) => {
-      bytes += part.length;
-      if (bytes > STREAM_BYTES) {
-        this.drops.tooLarge += 1;
-        socket.destroy();
-      } else parts.push(part);
+    this.#streamsIn += 1;
+    const reader = new FrameReader();
+    let heldBytes = 0;
+    const hold = (bytes: number): void => {
+      this.#bufferedBytes += bytes - heldBytes;
+      heldBytes = bytes;
+    };
+    this.#guard(socket, () => {
+      hold(0);
+      this.#streamsIn -= 1;
     });
-    const host = socket.remoteAddress ?? '';
-    socket.on('end', () => this.#open(Buffer.concat(parts), { host, port: this.#options.port }));
+    socket.on('error', () => undefined);
+    const source = { host: socket.remoteAddress ?? '', port: this.#options.port };
+    socket.on('data', (part) => {
+      const frames = reader.push(part);
+      hold(reader.heldBytes);
+      if (frames === undefined) this.drops.tooLarge += 1;
+      else if (this.#bufferedBytes > BUFFERED_BYTES) this.drops.overload += 1;
+      else if (frames.every((frame) => this.#open(frame, 'stream', source))) return;
+      socket.destroy();
+    });
+    socket.on('end', () => socket.end());
   }
 
   /** Ends a stream that takes too long, and forgets it when it has ended. */
@@ -159,21 +222,26 @@ export class GossipTransport implements Startable {
     });
   }
 
-  #open(sealed: Buffer, source: { host: string; port: number }): void {
-    const content = this.#keys.open(sealed);
-    if (content === undefined) {
-      this.drops.unauthenticated += 1;
-      return;
+  /** @returns false when the bytes are not from someone with a key of the swarm. */
+  #open(sealed: Buffer, way: 'datagram' | 'stream', source: { host: string; port: number }): boolean {
+    const bytes = this.#keys.open(sealed);
+    if (bytes === undefined) {
+      if (this.#keys.knowsKeyOf(sealed)) this.drops.unauthenticated += 1;
+      else this.drops.unknownKey += 1;
+      return false;
     }
-    let message: Message;
+    let envelope: Envelope;
     try {
-      message = decodeMessage(content);
+      envelope = decodeEnvelope(bytes);
     } catch (error) {
       this.drops.malformed += 1;
       this.#modules.log.debug({ source, error: String(error) }, 'malformed gossip message dropped');
-      return;
+      return true;
     }
-    this.#modules.onMessage(message, source);
+    const { from, session, counter, content } = envelope;
+    if (this.#replays.accept(`${way} ${from} ${session}`, counter)) this.#modules.onContent(from, content, source);
+    else this.drops.replayed += 1;
+    return true;
   }
 }
 

@@ -1,8 +1,14 @@
+import { isIPv6 } from 'node:net';
 import { waggle } from '../../../proto/gen/gossip.js';
 import type { LocalEndpoint } from '../endpoint-table.ts';
-import type { Change, Message, Update } from '../core/message.ts';
+import type { Change, Message, Scope, Update } from '../core/message.ts';
+import { MOST_BUCKETS } from '../core/range.ts';
+import type { Envelope } from './envelope.ts';
+import { swimFromWire, swimToWire } from './swim-codec.ts';
+import { count, id, matching, within } from './wire-field.ts';
 
 const { Packet } = waggle.gossip;
+type WirePacket = waggle.gossip.Packet.$Properties;
 type WireRecord = waggle.gossip.EndpointRecord.$Properties;
 type WireUpdate = waggle.gossip.Update.$Properties;
 
@@ -12,24 +18,50 @@ const MAX_NAMES = 128;
 const MAX_TEXT = 256;
 const MAX_VNI = 2 ** 24;
 
-/** proto/gossip.proto. */
-export function encodeMessage(message: Message): Uint8Array {
-  return Packet.encode({
-    from: message.from,
+/** proto/gossip.proto. @throws Error when the table message is of no network. */
+export function encodeEnvelope({ from, content, session, counter }: Envelope): Uint8Array {
+  const part = 'swim' in content ? { swim: swimToWire(content.swim) } : tableToWire(content.table);
+  return Packet.encode({ from, session, counter, ...part }).finish();
+}
+
+/** @throws Error when the bytes are no packet, or name what cannot be. */
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  const packet = Packet.decode(bytes);
+  const from = id(packet.from);
+  const stamp = { from, session: count(packet.session), counter: count(packet.counter) };
+  if (packet.swim !== undefined && packet.swim !== null)
+    return { ...stamp, content: { swim: swimFromWire(packet.swim) } };
+  return { ...stamp, content: { table: tableFromWire(packet, from) } };
+}
+
+function tableToWire(message: Message): Partial<WirePacket> {
+  return {
+    networkId: message.networkId,
+    bucket: message.scope.bucket,
+    buckets: message.scope.buckets,
+    first: message.first,
+    ranges: [...message.ranges],
     digests: [...message.digests],
     replyWanted: message.replyWanted,
     updates: message.updates.map(({ changes, ...update }) => ({ ...update, records: changes.map(toWire) })),
     digestCount: message.digestCount,
     synced: message.synced,
-  }).finish();
+  };
 }
 
-/** @throws Error when the bytes are no packet, or name what cannot be. */
-export function decodeMessage(bytes: Uint8Array): Message {
-  const packet = Packet.decode(bytes);
+function tableFromWire(packet: WirePacket, from: string): Message {
+  const networkId = id(packet.networkId);
   return {
-    from: id(packet.from),
-    digests: packet.digests.map((digest) => ({
+    from,
+    networkId,
+    scope: scope(packet),
+    first: packet.first === true,
+    ranges: (packet.ranges ?? []).map((range) => ({
+      ...scope(range),
+      count: count(range.count),
+      checksum: count(range.checksum),
+    })),
+    digests: (packet.digests ?? []).map((digest) => ({
       owner: id(digest.owner),
       incarnation: count(digest.incarnation),
       sequence: count(digest.sequence),
@@ -38,33 +70,39 @@ export function decodeMessage(bytes: Uint8Array): Message {
       coveredTo: count(digest.coveredTo),
     })),
     replyWanted: packet.replyWanted === true,
-    updates: packet.updates.map(fromWireUpdate),
+    updates: (packet.updates ?? []).map((update) => fromWireUpdate(update, networkId)),
     digestCount: count(packet.digestCount),
     synced: packet.synced === true,
   };
 }
 
-function fromWireUpdate(update: WireUpdate): Update {
+function scope(value: { bucket?: number | null; buckets?: number | null }): Scope {
+  const buckets = within(value.buckets ?? 0, MOST_BUCKETS);
+  const bucket = within(value.bucket ?? 0, Math.max(1, buckets) - 1);
+  return { bucket, buckets: Math.max(1, buckets) };
+}
+
+function fromWireUpdate(update: WireUpdate, networkId: string): Update {
   return {
     owner: id(update.owner),
     incarnation: count(update.incarnation),
     base: count(update.base),
     covers: count(update.covers),
     snapshot: update.snapshot === true,
-    changes: (update.records ?? []).map(fromWire),
+    changes: (update.records ?? []).map((record) => fromWire(record, networkId)),
   };
 }
 
 function toWire(change: Change): WireRecord {
-  const { networkId, endpointId, sequence, endpoint } = change;
-  if (endpoint === undefined) return { networkId, endpointId, sequence, removed: true };
-  const { address, mac, vtep, vni, names, services } = endpoint;
-  return { networkId, endpointId, sequence, address, mac, vtep, vni, names: [...names], services: [...services] };
+  const { endpointId, sequence, endpoint } = change;
+  if (endpoint === undefined) return { endpointId, sequence, removed: true };
+  const { networkId: _scope, names, services, ...rest } = endpoint;
+  return { ...rest, endpointId, sequence, names: [...names], services: [...services] };
 }
 
-function fromWire(record: WireRecord): Change {
+function fromWire(record: WireRecord, networkId: string): Change {
   const change = {
-    networkId: id(record.networkId),
+    networkId,
     endpointId: id(record.endpointId),
     sequence: count(record.sequence),
   };
@@ -73,8 +111,9 @@ function fromWire(record: WireRecord): Change {
     networkId: change.networkId,
     endpointId: change.endpointId,
     address: matching(record.address, IPV4),
+    ...(record.address6 ? { address6: ipv6(record.address6) } : {}),
     mac: matching(record.mac, MAC),
-    vtep: matching(record.vtep, IPV4),
+    vtep: record.vtep?.includes(':') === true ? ipv6(record.vtep) : matching(record.vtep, IPV4),
     vni: within(count(record.vni), MAX_VNI),
     names: texts(record.names),
     services: texts(record.services),
@@ -82,12 +121,9 @@ function fromWire(record: WireRecord): Change {
   return { ...change, endpoint };
 }
 
-function id(value: string | null | undefined): string {
-  return matching(value, /^[\w.:-]{1,128}$/);
-}
-
-function matching(value: string | null | undefined, pattern: RegExp): string {
-  if (typeof value !== 'string' || !pattern.test(value)) throw new Error('malformed gossip field');
+/** No zone: it would be of the sender's host. */
+function ipv6(value: string): string {
+  if (!isIPv6(value) || value.includes('%')) throw new Error('malformed gossip field');
   return value;
 }
 
@@ -95,13 +131,4 @@ function texts(values: readonly string[] | null | undefined): string[] {
   const list = [...(values ?? [])];
   if (list.length > MAX_NAMES || list.some((text) => text.length > MAX_TEXT)) throw new Error('too many gossip names');
   return list;
-}
-
-function count(value: number | null | undefined): number {
-  return within(value ?? 0, Number.MAX_SAFE_INTEGER);
-}
-
-function within(value: number, most: number): number {
-  if (!Number.isSafeInteger(value) || value < 0 || value > most) throw new Error('gossip number out of range');
-  return value;
 }

@@ -4,7 +4,8 @@ import type { Log } from '../../../proto/runtime/log.ts';
 import type { FileTable } from '../../storage/file-table.ts';
 import type { AddressLeases } from '../assigned-network.ts';
 import { DurableRows } from '../durable-rows.ts';
-import { contains, withoutPrefix } from '../overlay/address.ts';
+import { subnetOf } from '../network-facts.ts';
+import { withoutPrefix } from '../overlay/address.ts';
 import type { NetworkFacts } from '../overlay/overlay-state.ts';
 
 const UNCLAIMED_MS = 60_000;
@@ -68,16 +69,19 @@ export class LeaseBook {
   }
 
   /**
-   * Leases an address, or this very one. @returns CIDR.
+   * Leases an address, any of the network's IPv4 or IPv6 ones, or this very one. @returns CIDR.
    * @throws WaggleError as AddressLeases does; deadline-exceeded after 10 s.
    */
-  async allocate(network: NetworkFacts, address: string | undefined): Promise<string> {
+  async allocate(network: NetworkFacts, address: string | undefined, ipv6 = false): Promise<string> {
     const { networkId } = network;
     const reference = this.#modules.newReference();
-    const leased = await this.#allocateInTime(networkId, address, reference);
-    if (!contains(network.subnet, withoutPrefix(leased))) {
+    const leased = await this.#allocateInTime(
+      this.#modules.leases.allocate(networkId, address, reference, ipv6),
+      networkId,
+    );
+    if (subnetOf(network, withoutPrefix(leased)) === undefined) {
       this.#modules.leases.release(networkId, withoutPrefix(leased));
-      throw new WaggleError('internal', `the manager gave ${leased}, which is not in ${network.subnet}`);
+      throw new WaggleError('internal', `the manager gave ${leased}, which is in no subnet of the network`);
     }
     const lease: Lease = { networkId, address: leased, reference, leasedAt: this.#modules.clock.now() };
     try {
@@ -103,8 +107,7 @@ export class LeaseBook {
     this.#modules.leases.release(networkId, withoutPrefix(address));
   }
 
-  async #allocateInTime(networkId: string, address: string | undefined, reference: string): Promise<string> {
-    const answer = this.#modules.leases.allocate(networkId, address, reference);
+  async #allocateInTime(answer: Promise<string>, networkId: string): Promise<string> {
     return new Promise((resolve, reject) => {
       let late = false;
       const cancel = this.#modules.clock.after(ALLOCATE_TIMEOUT_MS, () => {

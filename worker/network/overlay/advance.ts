@@ -1,9 +1,17 @@
 import { assertNever } from '../../../proto/runtime/assert.ts';
-import { BRIDGE, VXLAN } from './link-names.ts';
-import { emptyOverlay, type ObservedLink, type ObservedOverlay, type Operation } from './overlay-state.ts';
+import { BRIDGE, ROUTED, VXLAN } from './link-names.ts';
+import {
+  emptyOverlay,
+  isRouteOperation,
+  type ObservedLink,
+  type ObservedOverlay,
+  type Operation,
+} from './overlay-state.ts';
+import { advanceRoute, dropRouteLink } from './routed-advance.ts';
 
 /** Changes `observed` as the kernel has changed by an operation that succeeded, so that it need not be asked again. */
 export function advance(observed: ObservedOverlay, operation: Operation): void {
+  if (isRouteOperation(operation)) return advanceRoute(observed, operation);
   switch (operation.kind) {
     case 'create-namespace':
       return void Object.assign(observed, emptyOverlay(), { namespace: true });
@@ -89,6 +97,7 @@ function setRow(observed: ObservedOverlay, operation: RowOperation): void {
     case 'delete-forwarding':
       return void observed.forwarding.delete(operation.mac);
     case 'put-bridged':
+      observed.route.bridged.delete(operation.mac);
       return void observed.bridged.set(operation.mac, true);
     case 'delete-bridged':
       return void observed.bridged.delete(operation.mac);
@@ -102,6 +111,7 @@ function setRow(observed: ObservedOverlay, operation: RowOperation): void {
 }
 
 function deleteLink(observed: ObservedOverlay, link: string): void {
+  if (link === ROUTED) return dropRouteLink(observed);
   if (link !== VXLAN) return void observed.ports.delete(link);
   delete observed.vxlan;
   Object.assign(observed, { forwarding: new Map(), bridged: new Map(), neighbours: new Map() });
@@ -109,5 +119,6 @@ function deleteLink(observed: ObservedOverlay, link: string): void {
 
 function linkOf(observed: ObservedOverlay, link: string): ObservedLink | undefined {
   if (link === BRIDGE) return observed.bridge;
+  if (link === ROUTED) return observed.route.link;
   return link === VXLAN ? observed.vxlan : observed.ports.get(link);
 }

@@ -2,6 +2,8 @@
 
 export const BRIDGE = 'br0';
 export const VXLAN = 'vxlan1';
+/** Of a routed network: the bridge's way into the host. */
+export const ROUTED = 'routed0';
 
 const PORT_PREFIX = 'veth';
 const PORT_DIGITS = 7;
@@ -12,6 +14,21 @@ const NETWORK_DIGITS = 10;
 /** The namespace of a network on this host: what `ip netns exec` takes. */
 export function namespaceName(networkId: string): string {
   return `1-${networkId.slice(0, NETWORK_DIGITS)}`;
+}
+
+/** True for a name that `namespaceName` could have made. */
+export function isNamespaceName(name: string): boolean {
+  return /^1-[0-9a-z]{10}$/.test(name);
+}
+
+/** The host's end of a routed network's way out. */
+export function routeEndName(namespace: string): string {
+  return `wgr-${namespace.slice(2)}`;
+}
+
+/** The nftables table, family netdev, of a routed network in the host. */
+export function routeTableName(namespace: string): string {
+  return `waggle-${namespace.slice(2)}`;
 }
 
 /** The overlay's end of a container's veth. */

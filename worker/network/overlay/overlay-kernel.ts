@@ -9,10 +9,18 @@ export interface OperationFailure {
 export interface HostLink {
   name: string;
   mtu: number;
-  /** IPv4 without prefix length. */
+  /** Without prefix length; link-local ones are left out. */
   addresses: readonly string[];
   /** Set for a VXLAN device. */
   vxlan?: { vni: number; port: number };
+}
+
+/** Of some hosts, those that are on one segment with this one. */
+export interface AdjacentHosts {
+  /** The routes have them on the link, with no gateway between. */
+  onLink: ReadonlySet<string>;
+  /** Those of them that have answered ARP. */
+  macs: ReadonlyMap<string, string>;
 }
 
 /**
@@ -20,8 +28,11 @@ export interface HostLink {
  * for each other longer than a batch takes. Implemented by system/linux-kernel.ts.
  */
 export interface OverlayKernel {
-  /** A namespace that does not exist is an empty overlay, not an error. */
-  observe(namespace: string): Promise<ObservedOverlay>;
+  /**
+   * A namespace that does not exist is an empty overlay, not an error.
+   * @param routed the network has, or may have, links and a table in the host too.
+   */
+  observe(namespace: string, routed: boolean): Promise<ObservedOverlay>;
   /** Carries out every operation in order, whatever fails. @returns the ones that failed; never throws for them. */
   apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]>;
   /**
@@ -30,6 +41,8 @@ export interface OverlayKernel {
    */
   createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void>;
   hostLinks(): Promise<HostLink[]>;
+  /** Where these IPv4 addresses are as seen from the link. Makes the kernel ask for those on it that it does not know, and does not wait. */
+  adjacentHosts(link: string, addresses: readonly string[]): Promise<AdjacentHosts>;
   /** Gone already is no error. */
   deleteHostLink(name: string): Promise<void>;
   /** Names of all named namespaces of the host, whoever made them. */

@@ -1,16 +1,27 @@
+import type { DataPath } from '../../../proto/objects/data-path.ts';
+
 /** What an overlay should be, what the kernel has of it, and the steps between the two. Plain values only. */
+
+/** IPv4 or IPv6. */
+export interface NetworkSubnet {
+  /** CIDR. */
+  subnet: string;
+  /** CIDR: the gateway's address with the subnet's prefix length. */
+  gateway: string;
+}
 
 /** The settled facts of a swarm network that its data path needs. */
 export interface NetworkFacts {
   networkId: string;
   /** VXLAN network identifier, 24 bits (RFC 7348). */
   vni: number;
-  /** CIDR. */
-  subnet: string;
-  /** CIDR: the gateway's address with the subnet's prefix length. */
-  gateway: string;
+  /** IPv4 first. All of them share one bridge and one VNI. Never empty. */
+  subnets: readonly NetworkSubnet[];
+  dataPath: DataPath;
   /** MTU of the containers' interfaces, when the network's options give one. */
   mtu?: number;
+  /** Its packets go through the tunnel between hosts or not at all. */
+  encrypted?: boolean;
 }
 
 /** A container of this host. */
@@ -18,6 +29,8 @@ export interface LocalPort {
   endpointId: string;
   /** IPv4 without prefix length. */
   address: string;
+  /** IPv6 without prefix length, as RFC 5952 writes it. */
+  address6?: string;
   mac: string;
   /** The overlay's end of its veth. */
   link: string;
@@ -28,6 +41,8 @@ export interface Peer {
   endpointId: string;
   /** IPv4 without prefix length. */
   address: string;
+  /** IPv6 without prefix length, as RFC 5952 writes it. */
+  address6?: string;
   mac: string;
   vtep: string;
   /** Order in which this node learnt of it; the greater is the newer. */
@@ -42,8 +57,20 @@ export interface DesiredOverlay extends NetworkFacts {
   port: number;
   local: readonly LocalPort[];
   peers: readonly Peer[];
+  /** There may be peers that this node has not heard of since it began: rows of others than these stay. */
+  isPartial?: boolean;
   /** Ports that may be removed when they are not in `local`. Absent: every one that bears a name of ours. */
   doomed?: ReadonlySet<string>;
+  /** Of a routed network, once it is known by which link this host reaches others. */
+  route?: DesiredRoute;
+}
+
+/** What packets need to travel bare. */
+export interface DesiredRoute {
+  /** The host's link that has the VTEP's address. */
+  underlay: string;
+  /** Hosts on the segment of that link: VTEP to MAC. All others are reached by VXLAN. */
+  neighbours: ReadonlyMap<string, string>;
 }
 
 export interface ObservedLink {
@@ -54,7 +81,7 @@ export interface ObservedLink {
 }
 
 export interface ObservedBridge extends ObservedLink {
-  /** IPv4, CIDR. */
+  /** CIDR. Link-local ones are left out. */
   addresses: Set<string>;
 }
 
@@ -66,6 +93,31 @@ export interface ObservedVxlan extends ObservedLink {
   silent: boolean;
   /** The bridge learns addresses from this port. */
   portLearning: boolean;
+}
+
+export interface ObservedRouteLink extends ObservedLink {
+  /** It is sent only what a row of the bridge's table sends there, and no address is learnt from it. */
+  quiet: boolean;
+}
+
+/** What a routed network has beside the devices of every overlay (routed-plan.ts). */
+export interface ObservedRoute {
+  /** routed0, in the namespace. */
+  link?: ObservedRouteLink;
+  /** Its other end, in the host. */
+  end?: Pick<ObservedLink, 'mtu' | 'up'>;
+  /** `master` rows of routed0, its own address left out: MAC to whether the row is static. */
+  bridged: Map<string, boolean>;
+  /** There is a table of the network's name in the host. */
+  table: boolean;
+  /** The link by which the table lets packets out and in; absent when its chains and rules are not exactly ours. */
+  underlay?: string;
+  /** Endpoints to go to: IPv4 to VTEP. */
+  routes: Map<string, string>;
+  /** Endpoints to hear from: `sourceKey` of the host's MAC and the IPv4. */
+  sources: Set<string>;
+  /** Containers of this host: IPv4 to MAC. */
+  ports: Map<string, string>;
 }
 
 /** Owned by one worker, which changes it as its operations succeed. MAC addresses are in lower case. */
@@ -80,13 +132,14 @@ export interface ObservedOverlay {
   forwarding: Map<string, { vtep: string; permanent: boolean }>;
   /** `master` rows of vxlan1, its own address left out: MAC to whether the row is static. */
   bridged: Map<string, boolean>;
-  /** IPv4 neighbours of vxlan1. */
+  /** Neighbours of vxlan1, IPv4 and IPv6. */
   neighbours: Map<string, { mac: string; permanent: boolean }>;
+  route: ObservedRoute;
 }
 
 /** One step. Every step is one line of `ip` or `bridge`, save those on the namespace. */
 export type Operation =
-  | { kind: 'create-namespace' }
+  | { kind: 'create-namespace'; ipv6: boolean }
   | { kind: 'delete-namespace' }
   | { kind: 'create-bridge'; mac: string; mtu: number }
   | { kind: 'create-vxlan'; vni: number; local: string; port: number; mtu: number }
@@ -103,8 +156,64 @@ export type Operation =
   | { kind: 'put-bridged'; mac: string }
   | { kind: 'delete-bridged'; mac: string }
   | { kind: 'put-neighbour'; address: string; mac: string }
-  | { kind: 'delete-neighbour'; address: string };
+  | { kind: 'delete-neighbour'; address: string }
+  | RouteOperation;
+
+/** A step on what only routed networks have. Steps on the table are lines of `nft`; neighbouring ones are one transaction. */
+export type RouteOperation =
+  | { kind: 'create-route-link'; mtu: number }
+  | { kind: 'quiet-route-link' }
+  | { kind: 'delete-route-end' }
+  | { kind: 'set-route-end'; mtu: number }
+  /** Puts the table in the place of any former one, with no rows. */
+  | { kind: 'install-table'; underlay: string }
+  | { kind: 'delete-table' }
+  /** Sends frames for the MAC to routed0, and no longer where they went before. */
+  | { kind: 'put-routed'; mac: string }
+  | { kind: 'delete-routed'; mac: string }
+  | { kind: 'put-route'; address: string; vtep: string }
+  | { kind: 'delete-route'; address: string }
+  | { kind: 'put-source'; address: string; mac: string }
+  | { kind: 'delete-source'; address: string; mac: string }
+  | { kind: 'put-port'; address: string; mac: string }
+  | { kind: 'delete-port'; address: string };
 
 export function emptyOverlay(): ObservedOverlay {
-  return { namespace: false, ports: new Map(), forwarding: new Map(), bridged: new Map(), neighbours: new Map() };
+  return {
+    namespace: false,
+    ports: new Map(),
+    forwarding: new Map(),
+    bridged: new Map(),
+    neighbours: new Map(),
+    route: emptyRoute(),
+  };
+}
+
+export function emptyRoute(): ObservedRoute {
+  return { bridged: new Map(), table: false, routes: new Map(), sources: new Set(), ports: new Map() };
+}
+
+export function sourceKey(mac: string, address: string): string {
+  return `${mac} ${address}`;
+}
+
+const ROUTE_KINDS: Readonly<Record<RouteOperation['kind'], true>> = {
+  'create-route-link': true,
+  'quiet-route-link': true,
+  'delete-route-end': true,
+  'set-route-end': true,
+  'install-table': true,
+  'delete-table': true,
+  'put-routed': true,
+  'delete-routed': true,
+  'put-route': true,
+  'delete-route': true,
+  'put-source': true,
+  'delete-source': true,
+  'put-port': true,
+  'delete-port': true,
+};
+
+export function isRouteOperation(operation: Operation): operation is RouteOperation {
+  return operation.kind in ROUTE_KINDS;
 }

@@ -7,7 +7,8 @@ import { advance } from './advance.ts';
 import { BRIDGE, namespaceName } from './link-names.ts';
 import type { OperationFailure, OverlayKernel } from './overlay-kernel.ts';
 import type { DesiredOverlay, ObservedOverlay, Operation } from './overlay-state.ts';
-import { planLinks, planRows } from './plan.ts';
+import { plan, planLinks, planRows } from './plan.ts';
+import type { RepairCounts } from './repair-counts.ts';
 
 const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
 /**
@@ -30,9 +31,20 @@ export interface OverlayModules {
   kernel: OverlayKernel;
   /** What the overlay should be right now; asked at every pass. */
   desired: () => DesiredOverlay | undefined;
+  /** Finds out what `desired` needs to know of the host for the rows. Never rejects. */
+  prepare?: () => Promise<void>;
+  repairs: RepairCounts;
   clock: Clock;
   random: Random;
   log: Log;
+}
+
+/** An overlay as it should be and as it is, looked at in one moment. */
+export interface Examination {
+  desired: DesiredOverlay | undefined;
+  observed: ObservedOverlay;
+  /** False when the overlay was being changed meanwhile: a difference may be of the moment. */
+  settled: boolean;
 }
 
 /**
@@ -46,7 +58,10 @@ export class Overlay {
   readonly #modules: OverlayModules;
   readonly #log: Log;
   #observed: ObservedOverlay | undefined;
+  /** What the kernel should still have when the next audit looks, if nobody else has changed it. */
+  #remembered: ObservedOverlay | undefined;
   #auditing = false;
+  #passes = 0;
   #dirty = false;
   #stopped = false;
   #failures = 0;
@@ -54,6 +69,8 @@ export class Overlay {
   #cancelRetry: CancelTimer | undefined;
   #waits: Wait[] = [];
   #missing: readonly string[] = [];
+  /** Has been desired as a routed network; then the host may have things of it too. */
+  #routed = false;
   /** Ports that the last audit did not find. */
   #absent: readonly string[] = [];
 
@@ -88,9 +105,19 @@ export class Overlay {
   /** Compares with the kernel itself at the next pass, which begins now. */
   audit(): void {
     if (this.#running !== undefined) return;
+    this.#remembered = this.#observed;
     this.#observed = undefined;
     this.#auditing = true;
     this.refresh();
+  }
+
+  /** Looks at the kernel and changes nothing. @throws what the kernel's tools say; not-found for an unknown network. */
+  async examine(): Promise<Examination> {
+    const passes = this.#passes;
+    const wasIdle = this.idle;
+    const observed = await this.#modules.kernel.observe(this.namespace, this.#isRouted());
+    const settled = wasIdle && this.idle && passes === this.#passes;
+    return { desired: this.#modules.desired(), observed, settled };
   }
 
   /**
@@ -168,14 +195,19 @@ export class Overlay {
 
   /** @returns what failed, in words. */
   async #pass(): Promise<string[]> {
-    const observed = this.#observed ?? (await this.#modules.kernel.observe(this.namespace));
+    const observed = this.#observed ?? (await this.#modules.kernel.observe(this.namespace, this.#isRouted()));
     this.#observed = observed;
     const auditing = this.#auditing;
     this.#auditing = false;
+    this.#passes++;
+    if (auditing && !this.#findDrift(observed) && this.#waits.length === 0) {
+      this.#noteMissing(observed);
+      return [];
+    }
     const failures = await this.#linksPass(observed, auditing);
     if (failures.length > 0) return failures;
+    await this.#modules.prepare?.();
     const rows = planRows(this.#modules.desired(), observed);
-    if (auditing && rows.length > 0) this.#reportDrift(rows);
     let chunk = FIRST_CHUNK_OPERATIONS;
     for (let start = 0; start < rows.length && !this.#stopped; ) {
       const end = start + chunk;
@@ -185,6 +217,11 @@ export class Overlay {
       if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed, false)));
     }
     return failures;
+  }
+
+  #isRouted(): boolean {
+    this.#routed ||= this.#modules.desired()?.dataPath === 'routed';
+    return this.#routed;
   }
 
   /** Brings the links up to date and serves those who wait for them. */
@@ -209,7 +246,6 @@ export class Overlay {
   ): Promise<OperationFailure[]> {
     const desired = this.#modules.desired();
     const links = planLinks(desired, observed);
-    if (auditing && links.length > 0) this.#reportDrift(links);
     const failed = await this.#apply(observed, links);
     const veths = waits.flatMap((wait) => wait.veth ?? []);
     if (veths.length > 0 && failed.length === 0) {
@@ -256,9 +292,22 @@ export class Overlay {
     return failures;
   }
 
-  #reportDrift(operations: readonly Operation[]): void {
-    const fields = { network: this.networkId, operations: operations.length, first: operations[0] };
-    this.#log.info(fields, 'kernel state had drifted');
+  /**
+   * Counts and tells what has changed in the kernel without our doing. What was left to do when the kernel was last
+   * looked at, or has been asked for since, is no drift. @returns whether there is anything to do.
+   */
+  #findDrift(observed: ObservedOverlay): boolean {
+    const desired = this.#modules.desired();
+    const operations = plan(desired, observed);
+    const remembered = this.#remembered;
+    this.#remembered = undefined;
+    if (operations.length === 0 || remembered === undefined) return operations.length > 0;
+    const due = new Set(plan(desired, remembered).map((operation) => JSON.stringify(operation)));
+    const drift = operations.filter((operation) => !due.has(JSON.stringify(operation)));
+    if (drift.length === 0) return true;
+    const repairs = this.#modules.repairs.add(drift, observed);
+    this.#log.info({ network: this.networkId, repairs, first: drift[0] }, 'kernel state had drifted');
+    return true;
   }
 
   #rejectWaits(error: Error): void {

@@ -1,3 +1,5 @@
+import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
+import { isTunnelAddress, tunnelVxlanPort } from '../../../proto/objects/tunnel.ts';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
@@ -5,22 +7,26 @@ import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import type { EndpointTable } from '../../gossip/endpoint-table.ts';
 import type { FileTable } from '../../storage/file-table.ts';
+import type { Tunnel, TunnelNeed } from '../encryption/tunnel.ts';
 import { withoutPrefix } from './address.ts';
-import { isWaitingName, namespaceName, portName, VXLAN, waitingName } from './link-names.ts';
-import { Overlay } from './overlay.ts';
+import { Adjacency } from './adjacency.ts';
+import { isNamespaceName, isWaitingName, namespaceName, portName, VXLAN, waitingName } from './link-names.ts';
+import { type Examination, Overlay } from './overlay.ts';
 import type { HostLink, OverlayKernel } from './overlay-kernel.ts';
-import type { DesiredOverlay, NetworkFacts } from './overlay-state.ts';
+import type { DesiredOverlay, LocalPort, NetworkFacts } from './overlay-state.ts';
 import { PeerAges } from './peer-ages.ts';
+import { RepairCounts } from './repair-counts.ts';
 
 const AUDIT_MS = 5_000;
-/** Outer Ethernet, IPv4, UDP and VXLAN headers (RFC 7348 section 5). */
-const ENCAPSULATION_BYTES = 50;
+/** Outer Ethernet, IPv4 or IPv6, UDP and VXLAN headers (RFC 7348 section 5). */
+const ENCAPSULATION_BYTES = { ipv4: 50, ipv6: 70 };
 const DEFAULT_UNDERLAY_MTU = 1500;
 
-/** An endpoint that has, or is about to have, a veth here. `address` is CIDR. */
+/** An endpoint that has, or is about to have, a veth here. Addresses are CIDR. */
 export interface ConnectedEndpoint {
   endpointId: string;
   address: string;
+  address6?: string;
   mac: string;
 }
 
@@ -45,6 +51,8 @@ export interface OverlaysModules {
   /** Every endpoint of this host that is not deleted. */
   endpointIds(): Iterable<string>;
   table: EndpointTable;
+  /** Without one, encrypted networks are refused. */
+  tunnel?: Pick<Tunnel, 'open' | 'path' | 'reconcile'>;
   clock: Clock;
   random: Random;
   log: Log;
@@ -67,7 +75,10 @@ export class Overlays implements Startable {
   readonly #options: OverlaysOptions;
   readonly #modules: OverlaysModules;
   readonly #log: Log;
+  readonly #adjacency: Adjacency;
   readonly #entries = new Map<string, Entry>();
+  readonly #repairs = new Map<string, RepairCounts>();
+  readonly #hostRepairs = new RepairCounts();
   #marked = new Map<string, OverlayMarker>();
   #underlayMtu = DEFAULT_UNDERLAY_MTU;
   #cancelAudit: CancelTimer | undefined;
@@ -76,11 +87,14 @@ export class Overlays implements Startable {
   #trusted = false;
   #spared: ReadonlySet<string> = new Set();
   #stopped = false;
+  /** Networks that wait for the tunnel. */
+  #opening = 0;
 
   constructor(options: OverlaysOptions, modules: OverlaysModules) {
     this.#options = options;
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/overlay' });
+    this.#adjacency = new Adjacency(modules);
   }
 
   /** Overlays with endpoints are to be taken up by `resume`. */
@@ -105,9 +119,11 @@ export class Overlays implements Startable {
 
   /**
    * Makes the container's veth, and the overlay when this is the network's first. The endpoint is among `connected` already.
-   * @returns the name of the link that waits in the host. @throws WaggleError in the kernel's words.
+   * @returns the name of the link that waits in the host. @throws WaggleError in the kernel's words; failed-precondition when the
+   * network is encrypted and this host cannot encrypt.
    */
   async connect(networkId: string, endpointId: string): Promise<string> {
+    if (this.#isEncrypted(networkId)) await this.#openTunnel(networkId);
     await this.#mark(networkId);
     const waiting = waitingName(endpointId);
     await this.#entry(networkId).overlay.connect(portName(endpointId), waiting);
@@ -131,6 +147,11 @@ export class Overlays implements Startable {
   /** Takes up a network whose containers are connected already: after a restart, or when an endpoint was found again. */
   async resume(networkId: string): Promise<void> {
     await this.#mark(networkId);
+    if (this.#isEncrypted(networkId)) {
+      await this.#openTunnel(networkId).catch((error: unknown) => {
+        this.#log.warn({ network: networkId, error: messageOf(error) }, 'encrypted network waits for its tunnel');
+      });
+    }
     this.#entry(networkId).overlay.refresh();
   }
 
@@ -154,6 +175,49 @@ export class Overlays implements Startable {
       .map(({ overlay }) => ({ networkId: overlay.networkId, missingPorts: overlay.missingPorts }));
   }
 
+  /** The network's overlay as it should be and as it is, whether or not this host has part in it. Changes nothing. */
+  async examine(networkId: string): Promise<Examination> {
+    const overlay = this.#entries.get(networkId)?.overlay;
+    if (overlay !== undefined) return overlay.examine();
+    const observed = await this.#modules.kernel.observe(namespaceName(networkId), false);
+    return { desired: undefined, observed, settled: this.#trusts(networkId) };
+  }
+
+  /** Repairs of the audit by kind since the start; of the host itself without a network. */
+  repairs(networkId?: string): Record<string, number> {
+    const counts = networkId === undefined ? this.#hostRepairs : this.#repairs.get(networkId);
+    return counts?.toRecord() ?? {};
+  }
+
+  /** Namespaces and links of this host that look like ours and belong to nobody; empty before it can be told. */
+  async leftovers(): Promise<Difference[]> {
+    if (!this.#trusted) return [];
+    const { kernel } = this.#modules;
+    const [namespaces, links] = await Promise.all([kernel.namespaces(), kernel.hostLinks()]);
+    const used = new Set([...this.#entries.keys(), ...this.#spared].map(namespaceName));
+    const waiting = new Set([...this.#modules.endpointIds()].map(waitingName));
+    const leaked = (kind: string, object: string): Difference => ({
+      kind,
+      object,
+      expected: 'nothing',
+      found: 'present, of no network or endpoint',
+    });
+    return [
+      ...namespaces
+        .filter((name) => isNamespaceName(name) && !used.has(name))
+        .map((n) => leaked('namespace leaked', n)),
+      ...links
+        .filter(({ name }) => isWaitingName(name) && !waiting.has(name))
+        .map(({ name }) => leaked('link leaked', name)),
+    ];
+  }
+
+  /** The host's interface with the data path's address. */
+  async underlay(): Promise<HostLink | undefined> {
+    const links = await this.#modules.kernel.hostLinks();
+    return links.find((link) => link.addresses.includes(this.#options.vtep));
+  }
+
   /** One audit now; for tests, and after something is known to have been lost. */
   audit(): Promise<void> {
     this.#auditing ??= this.#audit().finally(() => {
@@ -165,6 +229,8 @@ export class Overlays implements Startable {
   async #audit(): Promise<void> {
     try {
       await this.#sweepHost();
+      await this.#adjacency.refresh(this.#routedVteps());
+      await this.#modules.tunnel?.reconcile(this.#tunnelNeed(), this.#underlayMtu);
       for (const [networkId, { overlay }] of this.#entries) {
         if (this.#trusts(networkId) && overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
         else overlay.audit();
@@ -179,17 +245,20 @@ export class Overlays implements Startable {
     const links = await this.#modules.kernel.hostLinks();
     this.#readMtu(links);
     const known = new Set([...this.#modules.endpointIds()].map(waitingName));
+    const ports = [this.#options.port, tunnelVxlanPort(this.#options.port)];
     for (const link of links) {
       const orphan = this.#trusted && isWaitingName(link.name) && !known.has(link.name);
       // A device of that name is made by us alone, and holds a VNI that a namespace needs.
-      if (!orphan && !(link.name === VXLAN && link.vxlan?.port === this.#options.port)) continue;
+      if (!orphan && !(link.name === VXLAN && link.vxlan !== undefined && ports.includes(link.vxlan.port))) continue;
       this.#log.info({ link: link.name }, 'removing a link that was left in the host');
       await this.#modules.kernel.deleteHostLink(link.name);
+      this.#hostRepairs.count('link leaked');
     }
   }
 
   #readMtu(links: readonly HostLink[]): void {
     const underlay = links.find((link) => link.addresses.includes(this.#options.vtep));
+    this.#adjacency.setUnderlay(underlay?.name);
     if (underlay === undefined) {
       this.#log.warn({ address: this.#options.vtep }, 'no interface has the data path address');
       return;
@@ -209,6 +278,7 @@ export class Overlays implements Startable {
     const entry = this.#entries.get(networkId);
     if (entry === undefined || this.#wanted(networkId) || !entry.overlay.idle) return;
     this.#entries.delete(networkId);
+    if (this.#modules.facts(networkId) === undefined) this.#repairs.delete(networkId);
     this.#marked.delete(namespace);
     await this.#modules.markers.delete(namespace);
   }
@@ -225,6 +295,38 @@ export class Overlays implements Startable {
     return this.#trusted && !this.#spared.has(networkId);
   }
 
+  #isEncrypted(networkId: string): boolean {
+    return this.#modules.facts(networkId)?.encrypted === true;
+  }
+
+  /** Until its network has a marker, an audit must not find the tunnel useless. */
+  async #openTunnel(networkId: string): Promise<void> {
+    this.#opening++;
+    try {
+      await this.#tunnel().open(this.#underlayMtu);
+      await this.#mark(networkId);
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  /** The tunnel goes after the last namespace that may use it. */
+  #tunnelNeed(): TunnelNeed {
+    const networkIds = [...new Set([...this.#entries.keys(), ...this.#marks()])];
+    if (this.#opening > 0 || networkIds.some((networkId) => this.#isEncrypted(networkId))) return 'needed';
+    const isUnclear = networkIds.some((networkId) => this.#modules.facts(networkId) === undefined);
+    return isUnclear || !this.#trusted ? 'kept' : 'none';
+  }
+
+  #marks(): string[] {
+    return [...this.#marked.values()].map(({ networkId }) => networkId);
+  }
+
+  #tunnel(): NonNullable<OverlaysModules['tunnel']> {
+    if (this.#modules.tunnel !== undefined) return this.#modules.tunnel;
+    throw new WaggleError('failed-precondition', 'this host cannot encrypt');
+  }
+
   #wanted(networkId: string): boolean {
     return this.#modules.connected(networkId).length > 0;
   }
@@ -235,7 +337,10 @@ export class Overlays implements Startable {
     if (this.#stopped) throw new WaggleError('unavailable', 'the network is being shut down');
     const { kernel, clock, random, log } = this.#modules;
     const desired = (): DesiredOverlay | undefined => this.#desired(networkId, entry);
-    const overlay = new Overlay(networkId, { kernel, clock, random, log, desired });
+    const prepare = (): Promise<void> => this.#adjacency.prepare(this.#vtepsOf(networkId));
+    const repairs = this.#repairs.get(networkId) ?? new RepairCounts();
+    this.#repairs.set(networkId, repairs);
+    const overlay = new Overlay(networkId, { kernel, clock, random, log, desired, prepare, repairs });
     const entry: Entry = { overlay, ages: new PeerAges(), doomed: new Set() };
     this.#entries.set(networkId, entry);
     return entry;
@@ -246,20 +351,48 @@ export class Overlays implements Startable {
     if (endpoints.length === 0 && this.#trusts(networkId)) return undefined;
     const facts = this.#modules.facts(networkId);
     if (facts === undefined) throw new WaggleError('not-found', `network ${networkId} is not known on this node`);
+    const { vtep, port: vxlanPort } = this.#options;
+    const path = facts.encrypted === true ? this.#tunnel().path() : { vtep, vxlanPort, mtu: this.#underlayMtu };
+    const peers = entry.ages.peersOf(this.#modules.table.located(networkId));
     return {
       ...facts,
-      mtu: facts.mtu ?? this.#underlayMtu - ENCAPSULATION_BYTES,
-      vtep: this.#options.vtep,
-      port: this.#options.port,
-      local: endpoints.map(({ endpointId, address, mac }) => ({
-        endpointId,
-        mac,
-        address: withoutPrefix(address),
-        link: portName(endpointId),
-      })),
-      peers: entry.ages.peersOf(this.#modules.table.network(networkId)),
+      mtu: facts.encrypted === true ? (facts.mtu ?? path.mtu - ENCAPSULATION_BYTES.ipv4) : this.#mtuOf(facts),
+      vtep: path.vtep,
+      port: path.vxlanPort,
+      local: endpoints.map(localPort),
+      // A record of an encrypted network that names a host's outer address is wrong or forged.
+      peers: facts.encrypted === true ? peers.filter((peer) => isTunnelAddress(peer.vtep)) : peers,
       ...(this.#trusts(networkId) ? {} : { doomed: entry.doomed }),
+      isPartial: !this.#modules.table.synced(networkId),
+      ...this.#routeOf(facts),
     };
+  }
+
+  /**
+   * A routed network's packets are as large as the link's. To hosts that only VXLAN reaches that is too large by its headers; the
+   * kernel tells the sender so (ICMP, RFC 1191; kernel 5.9 and later), and containers send smaller ones to these alone.
+   */
+  #mtuOf({ mtu, dataPath }: NetworkFacts): number {
+    if (dataPath !== 'routed') {
+      return mtu ?? this.#underlayMtu - ENCAPSULATION_BYTES[this.#options.vtep.includes(':') ? 'ipv6' : 'ipv4'];
+    }
+    return Math.min(mtu ?? this.#underlayMtu, this.#underlayMtu);
+  }
+
+  #routeOf({ dataPath }: NetworkFacts): Pick<DesiredOverlay, 'route'> {
+    const { underlay, neighbours } = this.#adjacency;
+    return dataPath === 'routed' && underlay !== undefined ? { route: { underlay, neighbours } } : {};
+  }
+
+  #routedVteps(): Set<string> {
+    return new Set([...this.#entries.keys()].flatMap((networkId) => this.#vtepsOf(networkId)));
+  }
+
+  /** Hosts that a routed network reaches; none of any other network. */
+  #vtepsOf(networkId: string): string[] {
+    if (this.#modules.facts(networkId)?.dataPath !== 'routed') return [];
+    const vteps = this.#modules.table.located(networkId).map(({ vtep }) => vtep);
+    return [...new Set(vteps)].filter((vtep) => vtep !== this.#options.vtep);
   }
 
   #scheduleAudit(): void {
@@ -269,4 +402,14 @@ export class Overlays implements Startable {
       });
     });
   }
+}
+
+function localPort({ endpointId, address, address6, mac }: ConnectedEndpoint): LocalPort {
+  return {
+    endpointId,
+    mac,
+    address: withoutPrefix(address),
+    ...(address6 === undefined ? {} : { address6: withoutPrefix(address6) }),
+    link: portName(endpointId),
+  };
 }

@@ -1,7 +1,8 @@
-import { macOf, withoutPrefix } from './address.ts';
+import { isIpv4, macOf, withoutPrefix } from './address.ts';
 import { BRIDGE, isPortName, VXLAN } from './link-names.ts';
-import type { DesiredOverlay, ObservedOverlay, ObservedVxlan, Operation } from './overlay-state.ts';
+import type { DesiredOverlay, NetworkFacts, ObservedOverlay, ObservedVxlan, Operation } from './overlay-state.ts';
 import { choosePeers } from './peer-choice.ts';
+import { planRouteLinks, planRouteRows } from './routed-plan.ts';
 
 /**
  * The whole way from what the kernel has to what it should have; empty when they agree. `desired` undefined means
@@ -15,29 +16,34 @@ export function plan(desired: DesiredOverlay | undefined, observed: ObservedOver
 
 /** Namespace, bridge, VXLAN device and container ports. A port that is missing cannot be made here: only Join can. */
 export function planLinks(desired: DesiredOverlay | undefined, observed: ObservedOverlay): Operation[] {
-  if (desired === undefined) return observed.namespace ? [{ kind: 'delete-namespace' }] : [];
+  if (desired === undefined) {
+    const last: Operation[] = observed.namespace ? [{ kind: 'delete-namespace' }] : [];
+    return [...planRouteLinks(desired, observed), ...last];
+  }
   return [
-    ...(observed.namespace ? [] : [{ kind: 'create-namespace' } as const]),
+    ...(observed.namespace ? [] : [{ kind: 'create-namespace', ipv6: hasIpv6(desired) } as const]),
     ...planBridge(desired, observed),
     ...planVxlan(desired, observed),
     ...planPorts(desired, observed),
+    ...planRouteLinks(desired, observed),
   ];
 }
 
 function planBridge(desired: DesiredOverlay, observed: ObservedOverlay): Operation[] {
   const operations: Operation[] = [];
-  const mac = macOf(withoutPrefix(desired.gateway));
+  const gateways = desired.subnets.map(({ gateway }) => gateway);
+  const mac = macOf(gateways.map(withoutPrefix).find(isIpv4) ?? '0.0.0.0');
   const bridge = observed.bridge;
   if (bridge === undefined) operations.push({ kind: 'create-bridge', mac, mtu: desired.mtu });
   else {
     if (bridge.mac !== mac) operations.push({ kind: 'set-mac', link: BRIDGE, mac });
     if (bridge.mtu !== desired.mtu) operations.push({ kind: 'set-mtu', link: BRIDGE, mtu: desired.mtu });
     for (const address of bridge.addresses) {
-      if (address !== desired.gateway) operations.push({ kind: 'delete-address', address });
+      if (!gateways.includes(address)) operations.push({ kind: 'delete-address', address });
     }
   }
-  if (bridge?.addresses.has(desired.gateway) !== true) {
-    operations.push({ kind: 'add-address', address: desired.gateway });
+  for (const address of gateways) {
+    if (bridge?.addresses.has(address) !== true) operations.push({ kind: 'add-address', address });
   }
   if (bridge?.up !== true) operations.push({ kind: 'set-up', link: BRIDGE });
   return operations;
@@ -75,31 +81,60 @@ function planPorts(desired: DesiredOverlay, observed: ObservedOverlay): Operatio
   return operations;
 }
 
-/** The rows of vxlan1's forwarding table, of the bridge's table on that port, and of vxlan1's neighbour table. */
+/**
+ * The rows of vxlan1's forwarding table, of the bridge's table on that port, and of vxlan1's neighbour table; for a routed network
+ * also those of the bare way. What goes there keeps its row in vxlan1's table, which is then the way to fall back on.
+ */
 export function planRows(desired: DesiredOverlay | undefined, observed: ObservedOverlay): Operation[] {
   if (desired === undefined) return [];
   const rows = tablesAfterLinks(desired, observed);
-  const { forwarding, neighbours } = choosePeers(desired);
-  const operations: Operation[] = [];
+  const peers = choosePeers(desired);
+  const { forwarding, neighbours } = peers;
+  const { before, macs: routed, after } = planRouteRows(desired, observed, peers);
+  const removals: Operation[] = [];
   for (const address of rows.neighbours.keys()) {
-    if (!neighbours.has(address)) operations.push({ kind: 'delete-neighbour', address });
+    if (!neighbours.has(address)) removals.push({ kind: 'delete-neighbour', address });
   }
   for (const [mac, { vtep }] of rows.forwarding) {
-    if (!forwarding.has(mac)) operations.push({ kind: 'delete-forwarding', mac, vtep });
+    if (!forwarding.has(mac)) removals.push({ kind: 'delete-forwarding', mac, vtep });
   }
   for (const mac of rows.bridged.keys()) {
-    if (!forwarding.has(mac)) operations.push({ kind: 'delete-bridged', mac });
+    if (!forwarding.has(mac)) removals.push({ kind: 'delete-bridged', mac });
   }
+  const isDue = (each: Operation): boolean => desired.isPartial !== true || !isForgetful(each, desired);
+  const operations = [...removals.filter(isDue), ...before];
   for (const [mac, vtep] of forwarding) {
     const row = rows.forwarding.get(mac);
     if (row?.vtep !== vtep || !row.permanent) operations.push({ kind: 'put-forwarding', mac, vtep });
-    if (rows.bridged.get(mac) !== true) operations.push({ kind: 'put-bridged', mac });
+    if (!routed.has(mac) && rows.bridged.get(mac) !== true) operations.push({ kind: 'put-bridged', mac });
   }
   for (const [address, mac] of neighbours) {
     const row = rows.neighbours.get(address);
     if (row?.mac !== mac || !row.permanent) operations.push({ kind: 'put-neighbour', address, mac });
   }
-  return operations;
+  return [...operations, ...after.filter(isDue)];
+}
+
+const REMOVALS_BY_MAC: ReadonlySet<Operation['kind']> = new Set([
+  'delete-forwarding',
+  'delete-bridged',
+  'delete-routed',
+]);
+const REMOVALS_BY_ADDRESS: ReadonlySet<Operation['kind']> = new Set([
+  'delete-neighbour',
+  'delete-route',
+  'delete-source',
+]);
+
+/** Takes the way to a container of another host away. */
+function isForgetful(operation: Operation, { local }: DesiredOverlay): boolean {
+  if (REMOVALS_BY_MAC.has(operation.kind) && 'mac' in operation) {
+    return local.every(({ mac }) => mac !== operation.mac);
+  }
+  if (REMOVALS_BY_ADDRESS.has(operation.kind) && 'address' in operation) {
+    return local.every(({ address, address6 }) => address !== operation.address && address6 !== operation.address);
+  }
+  return false;
 }
 
 /** Rows live and die with their device. */
@@ -109,6 +144,11 @@ function tablesAfterLinks(
 ): Pick<ObservedOverlay, 'forwarding' | 'bridged' | 'neighbours'> {
   if (observed.vxlan !== undefined && isSameTunnel(desired, observed.vxlan)) return observed;
   return { forwarding: new Map(), bridged: new Map(), neighbours: new Map() };
+}
+
+/** Whether the network's containers have IPv6 addresses beside their IPv4 ones. */
+export function hasIpv6(facts: Pick<NetworkFacts, 'subnets'>): boolean {
+  return facts.subnets.some(({ subnet }) => subnet.includes(':'));
 }
 
 /** None of these can be changed on a device that exists. */

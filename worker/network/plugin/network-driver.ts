@@ -5,9 +5,11 @@ import type { Endpoints } from '../endpoints.ts';
 import { networkOption } from '../ipam/ipam-driver.ts';
 import type { LeaseBook } from '../ipam/lease-book.ts';
 import type { KnownNetworks } from '../known-networks.ts';
-import { isMac, macOf, withoutPrefix } from '../overlay/address.ts';
+import { contains, isMac, macOf, withoutPrefix } from '../overlay/address.ts';
+import type { NetworkFacts } from '../overlay/overlay-state.ts';
+import type { LocalNetworkEndpoint } from '../local-endpoint.ts';
 import type { IpamHandlers } from '../ipam/ipam-driver.ts';
-import type { PluginBackend, PluginRequest } from './plugin-protocol.ts';
+import type { OnLinkRoute, PluginBackend, PluginRequest, PluginResponse } from './plugin-protocol.ts';
 
 const GENERIC_OPTIONS = 'com.docker.network.generic';
 
@@ -79,9 +81,10 @@ async function createNetwork(
   const generic = request.Options[GENERIC_OPTIONS];
   const networkId = networkOption(isOptions(generic) ? generic : {});
   const facts = await modules.networks.resolve(networkId);
-  const pools = request.IPv4Data.map(({ Pool }) => Pool);
-  if (pools.length !== 1 || pools[0] !== facts.subnet || request.IPv6Data.length > 0) {
-    throw new WaggleError('invalid-argument', `swarm network ${networkId} has the one subnet ${facts.subnet}`);
+  const pools = [...request.IPv4Data, ...request.IPv6Data].map(({ Pool }) => Pool).toSorted();
+  const subnets = facts.subnets.map(({ subnet }) => subnet).toSorted();
+  if (pools.join(' ') !== subnets.join(' ')) {
+    throw new WaggleError('invalid-argument', `swarm network ${networkId} has the subnets ${subnets.join(', ')}`);
   }
   await modules.networks.put({ localNetworkId: request.NetworkID, facts });
   return {};
@@ -93,17 +96,19 @@ async function createEndpoint(
 ): Promise<{ Interface: { MacAddress?: string } }> {
   const { NetworkID: localNetworkId, EndpointID: endpointId, Interface } = request;
   const { networkId } = localNetwork(modules, localNetworkId).facts;
-  const address = Interface?.Address ?? '';
+  const { Address: address = '', AddressIPv6: address6 = '' } = Interface ?? {};
   if (address === '') throw new WaggleError('invalid-argument', 'the endpoint has no IPv4 address');
   const given = (Interface?.MacAddress ?? '').toLowerCase();
   if (given !== '' && !isMac(given)) throw new WaggleError('invalid-argument', `invalid MAC address ${given}`);
   const mac = given === '' ? macOf(withoutPrefix(address)) : given;
   const leaseReference = await modules.leases.claim(networkId, address, endpointId);
+  if (address6 !== '') await modules.leases.claim(networkId, address6, endpointId);
   await modules.endpoints.put({
     endpointId,
     localNetworkId,
     networkId,
     address,
+    ...(address6 === '' ? {} : { address6 }),
     mac,
     sandboxKey: '',
     state: 'created',
@@ -115,22 +120,33 @@ async function createEndpoint(
 async function join(
   modules: NetworkDriverModules,
   request: PluginRequest<'NetworkDriver.Join'>,
-): Promise<{ InterfaceName: { SrcName: string; DstPrefix: string }; StaticRoutes: [] }> {
+): Promise<PluginResponse<'NetworkDriver.Join'>> {
   const { EndpointID: endpointId, SandboxKey: sandboxKey } = request;
   const endpoint = modules.endpoints.get(endpointId);
   if (endpoint === undefined) throw new WaggleError('not-found', `endpoint ${endpointId} not found`);
+  const facts = modules.networks.facts(endpoint.networkId);
   const written = modules.endpoints.put({ ...endpoint, state: 'joined', sandboxKey });
   try {
     const [waiting] = await Promise.all([modules.dataPath.connect(endpoint.networkId, endpointId), written]);
     modules.containers.refresh(endpoint.localNetworkId).catch((error: unknown) => {
       modules.log.debug({ error: messageOf(error) }, 'container names are read again later');
     });
-    return { InterfaceName: { SrcName: waiting, DstPrefix: 'eth' }, StaticRoutes: [] };
+    const routes = facts === undefined ? [] : siblingRoutes(facts, endpoint);
+    return { InterfaceName: { SrcName: waiting, DstPrefix: 'eth' }, StaticRoutes: routes };
   } catch (error) {
     await Promise.allSettled([written]);
     await modules.endpoints.put(endpoint);
     throw error;
   }
+}
+
+/** The network's other subnets are on the same link; a family that the endpoint has no address of is out of its reach. */
+function siblingRoutes({ subnets }: NetworkFacts, endpoint: LocalNetworkEndpoint): OnLinkRoute[] {
+  const own = [endpoint.address, ...(endpoint.address6 === undefined ? [] : [endpoint.address6])].map(withoutPrefix);
+  const families = new Set(own.map((address) => address.includes(':')));
+  return subnets
+    .filter(({ subnet }) => families.has(subnet.includes(':')) && !own.some((address) => contains(subnet, address)))
+    .map(({ subnet }) => ({ Destination: subnet, RouteType: 1 }));
 }
 
 function localNetwork(modules: NetworkDriverModules, localNetworkId: string): { facts: { networkId: string } } {

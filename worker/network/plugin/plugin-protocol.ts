@@ -38,7 +38,7 @@ export const REQUESTS = {
   }),
   'NetworkDriver.DeleteNetwork': z.object({ NetworkID: z.string().min(1) }),
   'NetworkDriver.CreateEndpoint': endpoint.extend({
-    Interface: z.object({ Address: text, MacAddress: text }).nullish(),
+    Interface: z.object({ Address: text, AddressIPv6: text, MacAddress: text }).nullish(),
   }),
   'NetworkDriver.DeleteEndpoint': endpoint,
   'NetworkDriver.EndpointOperInfo': endpoint,
@@ -57,6 +57,13 @@ export type PluginRequest<Method extends PluginMethod> =
 
 type Empty = Record<string, never>;
 
+/** RouteType 1: on the link itself, without a next hop (libnetwork types.CONNECTED). */
+export interface OnLinkRoute {
+  /** CIDR. */
+  Destination: string;
+  RouteType: 1;
+}
+
 interface PluginResponses {
   'Plugin.Activate': { Implements: string[] };
   'NetworkDriver.GetCapabilities': { Scope: 'local'; ConnectivityScope: 'global' };
@@ -67,7 +74,7 @@ interface PluginResponses {
   /** Only what was empty in the request may be filled. */
   'NetworkDriver.CreateEndpoint': { Interface: { MacAddress?: string } };
   /** No Gateway: the engine then adds docker_gwbridge as eth1, with the default route. */
-  'NetworkDriver.Join': { InterfaceName: { SrcName: string; DstPrefix: string }; StaticRoutes: [] };
+  'NetworkDriver.Join': { InterfaceName: { SrcName: string; DstPrefix: string }; StaticRoutes: OnLinkRoute[] };
   'NetworkDriver.EndpointOperInfo': { Value: Empty };
 }
 

@@ -28,6 +28,9 @@ export class PluginServer implements Startable {
   readonly #clock: Clock;
   readonly #log: Log;
   #backend: PluginBackend = inactiveBackend;
+  /** Ends the wait for a backend that is to come. */
+  #endWait: (() => void) | undefined;
+  #awaited: Promise<void> = Promise.resolve();
   #server: Server | undefined;
   #inode = 0;
   #cancelWatch: CancelTimer | undefined;
@@ -43,6 +46,22 @@ export class PluginServer implements Startable {
   /** From the next call on; undefined when the node is in no swarm. */
   setBackend(backend: PluginBackend | undefined): void {
     this.#backend = backend ?? inactiveBackend;
+    if (backend !== undefined) this.#endWait?.();
+  }
+
+  /**
+   * The node is taking up its place in a swarm: calls wait for the backend, for at most `withinMs` from now. Answered without
+   * it, what the engine makes would fail, and what it gives back would stay taken until the next comparison with the engine.
+   */
+  expectBackend(withinMs: number): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(withinMs, () => this.#endWait?.());
+    this.#awaited = promise;
+    this.#endWait = () => {
+      cancel();
+      this.#endWait = undefined;
+      resolve();
+    };
   }
 
   /** @throws what the system says when the socket cannot be made. A socket file that is there is replaced. */
@@ -56,6 +75,7 @@ export class PluginServer implements Startable {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#endWait?.();
     this.#cancelWatch?.();
     await this.#watching;
     await this.#close();
@@ -118,6 +138,8 @@ export class PluginServer implements Startable {
     const url = request.url ?? '';
     try {
       const text = await readBody(request);
+      // Calls without a body are about the plugin itself; an engine that starts makes them.
+      if (text !== '') await this.#awaited;
       const answer = text === undefined ? tooLarge() : await dispatch(url, text, this.#backend);
       const tookMs = Math.round(this.#clock.monotonic() - began);
       this.#log.debug({ call: url, status: answer.status, tookMs, ...failureOf(answer) }, 'plugin call');

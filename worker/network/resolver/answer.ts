@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import type { SandboxNetwork } from '../sandbox/sandboxes.ts';
 import type { NetworkNames } from './name-index.ts';
 
@@ -35,8 +36,8 @@ export type Answer =
   | { kind: 'hold' };
 
 /**
- * Decides on one question; pure. A name of ours has no AAAA, and saying so (instead of passing the question on, which
- * would bring NXDOMAIN) keeps clients that ask for both families working.
+ * Decides on one question; pure. A name of ours that has no AAAA is said to have none (instead of passing the question on,
+ * which would bring NXDOMAIN): that keeps clients that ask for both families working.
  */
 export function answerQuestion(question: DnsQuestion, context: AnswerContext): Answer {
   if (question.class !== CLASS_IN && question.class !== CLASS_ANY) return { kind: 'forward' };
@@ -46,8 +47,15 @@ export function answerQuestion(question: DnsQuestion, context: AnswerContext): A
   const found = find(name, context);
   if (found === undefined) return context.incomplete ? { kind: 'hold' } : { kind: 'forward' };
   if (found.shared && context.incomplete) return { kind: 'hold' };
-  if (question.type !== QUERY_TYPE.A && question.type !== QUERY_TYPE.ANY) return { kind: 'empty' };
-  return { kind: 'addresses', addresses: rotated(found.addresses, context.turn) };
+  const addresses = found.addresses.filter((address) => isAskedFor(question.type, address));
+  return addresses.length === 0
+    ? { kind: 'empty' }
+    : { kind: 'addresses', addresses: rotated(addresses, context.turn) };
+}
+
+function isAskedFor(type: number, address: string): boolean {
+  if (type === QUERY_TYPE.ANY) return true;
+  return type === (address.includes(':') ? QUERY_TYPE.AAAA : QUERY_TYPE.A);
 }
 
 /** `shared`: others may have the name as well, so a part of the table is not enough. */
@@ -76,14 +84,22 @@ function lookUp(names: NetworkNames, name: string): Found | undefined {
 }
 
 function answerPointer(name: string, context: AnswerContext): Answer {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
-  if (match === null) return { kind: 'forward' };
-  const address = match.slice(1).toReversed().join('.');
+  const address = reversedAddress(name);
+  if (address === undefined) return { kind: 'forward' };
   for (const network of context.networks) {
     const owner = context.names(network.networkId).addresses.get(address);
     if (owner !== undefined) return { kind: 'pointer', name: `${owner}.${network.name}` };
   }
   return { kind: context.incomplete ? 'hold' : 'forward' };
+}
+
+/** The address that a name of in-addr.arpa (RFC 1035 3.5) or ip6.arpa (RFC 3596 2.5) stands for. */
+function reversedAddress(name: string): string | undefined {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
+  if (match !== null) return match.slice(1).toReversed().join('.');
+  if (!/^(?:[0-9a-f]\.){32}ip6\.arpa$/.test(name)) return undefined;
+  const digits = name.split('.').slice(0, 32).toReversed().join('');
+  return ipaddr.IPv6.parse(digits.replace(/.{4}(?=.)/g, '$&:')).toRFC5952String();
 }
 
 function rotated(addresses: readonly string[], turn: number): readonly string[] {

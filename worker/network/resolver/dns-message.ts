@@ -17,8 +17,9 @@ const MOST_UDP_BYTES = 4_096;
 const RCODE = { formatError: 1, serverFailure: 2, notImplemented: 4 } as const;
 const OPCODE_QUERY = 0;
 const CLASS_IN = 1;
-/** With its name compressed to a pointer (RFC 1035 4.1.4). */
-const ADDRESS_RECORD_BYTES = 16;
+/** With its name compressed to a pointer (RFC 1035 4.1.4): A and AAAA. */
+const A_RECORD_BYTES = 16;
+const AAAA_RECORD_BYTES = 28;
 
 /** One query that can be answered or passed on. */
 export interface DnsQuery {
@@ -60,15 +61,20 @@ export function parseQuery(bytes: Buffer): ParsedQuery {
  */
 export function encodeAnswer(query: DnsQuery, answer: Answer, limitBytes: number): Buffer {
   const empty = replyTo(query);
-  const fitting = Math.max(0, Math.floor((limitBytes - empty.toBuffer().length) / ADDRESS_RECORD_BYTES));
+  let room = limitBytes - empty.toBuffer().length;
   const reply = replyTo(query);
   const { name } = query.question;
   const record = { name, class: CLASS_IN, ttl: ANSWER_TTL_SECONDS };
   if (answer.kind === 'addresses') {
-    for (const address of answer.addresses.slice(0, fitting)) {
-      reply.answers.push(new Packet.Resource({ ...record, type: QUERY_TYPE.A, address }));
+    for (const address of answer.addresses) {
+      const isIpv6 = address.includes(':');
+      room -= isIpv6 ? AAAA_RECORD_BYTES : A_RECORD_BYTES;
+      if (room < 0) {
+        reply.header.tc = 1;
+        break;
+      }
+      reply.answers.push(new Packet.Resource({ ...record, type: isIpv6 ? QUERY_TYPE.AAAA : QUERY_TYPE.A, address }));
     }
-    if (answer.addresses.length > fitting) reply.header.tc = 1;
   } else if (answer.kind === 'pointer') {
     reply.answers.push(new Packet.Resource({ ...record, type: QUERY_TYPE.PTR, domain: answer.name }));
   }

@@ -1,6 +1,6 @@
 import type { EndpointRecord, EndpointTable } from '../../gossip/endpoint-table.ts';
 
-/** Names of one network, lower case without trailing dot. */
+/** Names of one network, lower case without trailing dot. Addresses are of both families. */
 export interface NetworkNames {
   /** Names of exactly one container each (two containers may claim the same) -> addresses. */
   containers: ReadonlyMap<string, readonly string[]>;
@@ -16,10 +16,13 @@ export function indexNames(records: readonly EndpointRecord[]): NetworkNames {
   const services = new Map<string, Set<string>>();
   const addresses = new Map<string, string>();
   for (const record of records) {
-    for (const name of record.names) add(containers, name, record.address);
-    for (const name of record.services) add(services, name, record.address);
-    const first = record.names[0];
-    if (first !== undefined) addresses.set(record.address, first);
+    for (const address of [record.address, record.address6]) {
+      if (address === undefined) continue;
+      for (const name of record.names) add(containers, name, address);
+      for (const name of record.services) add(services, name, address);
+      const first = record.names[0];
+      if (first !== undefined) addresses.set(address, first);
+    }
   }
   return { containers: sorted(containers), services: sorted(services), addresses };
 }

@@ -1,25 +1,35 @@
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
-import { BRIDGE, VXLAN } from '../overlay/link-names.ts';
-import type { HostLink, OperationFailure, OverlayKernel } from '../overlay/overlay-kernel.ts';
+import { BRIDGE, ROUTED, routeEndName, VXLAN } from '../overlay/link-names.ts';
+import type { AdjacentHosts, HostLink, OperationFailure, OverlayKernel } from '../overlay/overlay-kernel.ts';
 import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/overlay-state.ts';
-import { Batch } from './batch.ts';
+import { adjacentHosts } from './adjacent-hosts.ts';
+import { Batch, type LineFailure } from './batch.ts';
 import { command } from './command.ts';
 import { createNamespace, deleteNamespace, listNamespaces, namespaceExists } from './netns.ts';
-import { readHostLinks, readOverlay } from './observe.ts';
-import { type LineOperation, render } from './render.ts';
+import { readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
+import { type BatchLine, type LineOperation, render } from './render.ts';
+import { fingerprint, listRouteTable, readRouteTable, runNft } from './route-table.ts';
 
-/** Bridged frames are not the firewall's business here, and an overlay has neither redirects nor IPv6 of its own. */
+/** Bridged frames are not the firewall's business here, and an overlay has no redirects of its own. */
 const SYSCTLS = [
   'net.bridge.bridge-nf-call-iptables=0',
   'net.bridge.bridge-nf-call-ip6tables=0',
   'net.bridge.bridge-nf-call-arptables=0',
   'net.ipv4.conf.all.send_redirects=0',
   'net.ipv4.conf.default.send_redirects=0',
-  'net.ipv6.conf.all.disable_ipv6=1',
-  'net.ipv6.conf.default.disable_ipv6=1',
 ];
+const WITHOUT_IPV6 = ['net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1'];
+/** Links have the addresses they are given, and none that they make up (RFC 4862 is the containers' business, if anybody's). */
+const WITH_IPV6 = [
+  'net.ipv6.conf.default.disable_ipv6=0',
+  'net.ipv6.conf.default.addr_gen_mode=1',
+  'net.ipv6.conf.default.accept_ra=0',
+  'net.ipv6.conf.default.autoconf=0',
+];
+
+const LINK_MAKERS: ReadonlySet<Operation['kind']> = new Set(['create-vxlan', 'create-bridge', 'create-route-link']);
 
 const EXISTS = /File exists/;
 const ABSENT = /Cannot find device|does not exist/;
@@ -28,21 +38,42 @@ const ABSENT = /Cannot find device|does not exist/;
 export class LinuxKernel implements OverlayKernel {
   readonly #modules: { clock: Clock; log: Log };
   readonly #batches = new Map<string, Batch>();
+  /** Namespace to the table of its network as nft printed it after it was installed. */
+  readonly #tables = new Map<string, unknown[]>();
 
   constructor(modules: { clock: Clock; log: Log }) {
     this.#modules = modules;
   }
 
-  async observe(namespace: string): Promise<ObservedOverlay> {
-    if (!(await namespaceExists(namespace))) return emptyOverlay();
+  async observe(namespace: string, routed: boolean): Promise<ObservedOverlay> {
+    const exists = await namespaceExists(namespace);
+    const observed = exists ? await this.#observeNamespace(namespace) : emptyOverlay();
+    if (exists && !routed && observed.route.link === undefined) return observed;
+    const [listing, end] = await Promise.all([listRouteTable(namespace), this.#routeEnd(namespace)]);
+    Object.assign(observed.route, readRouteTable(listing, namespace, this.#tables.get(namespace)), end);
+    return observed;
+  }
+
+  async #observeNamespace(namespace: string): Promise<ObservedOverlay> {
     const addresses = await command('ip', ['-n', namespace, '-j', '-d', 'addr']);
     const links = readOverlay({ addresses, forwarding: '', neighbours: '' });
-    if (links.vxlan === undefined) return links;
-    const [forwarding, neighbours] = await Promise.all([
-      command('bridge', ['-n', namespace, '-j', 'fdb', 'show', 'dev', VXLAN]),
-      command('ip', ['-n', namespace, '-4', '-j', 'neigh', 'show', 'dev', VXLAN]),
+    const fdb = ['-n', namespace, '-j', 'fdb', 'show', 'dev'];
+    const [forwarding, neighbours, routed] = await Promise.all([
+      links.vxlan === undefined ? '' : command('bridge', [...fdb, VXLAN]),
+      links.vxlan === undefined ? '' : command('ip', ['-n', namespace, '-j', 'neigh', 'show', 'dev', VXLAN]),
+      links.route.link === undefined ? '' : command('bridge', [...fdb, ROUTED]),
     ]);
-    return readOverlay({ addresses, forwarding, neighbours });
+    return readOverlay({ addresses, forwarding, neighbours, routed });
+  }
+
+  /** Nothing when there is no such link. */
+  async #routeEnd(namespace: string): Promise<Pick<ObservedOverlay['route'], 'end'>> {
+    try {
+      return { end: readRouteEnd(await command('ip', ['-j', 'addr', 'show', 'dev', routeEndName(namespace)])) };
+    } catch (error) {
+      if (ABSENT.test(messageOf(error))) return {};
+      throw error;
+    }
   }
 
   async apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]> {
@@ -70,7 +101,7 @@ export class LinuxKernel implements OverlayKernel {
     if (failure === undefined) return;
     if (!EXISTS.test(failure.message)) throw new WaggleError('internal', failure.message);
     if ((await this.hostLinks()).some((link) => link.name === waiting)) {
-      if ((await this.observe(namespace)).ports.has(port)) return;
+      if ((await this.#observeNamespace(namespace)).ports.has(port)) return;
       await this.deleteHostLink(waiting);
     } else await inside.run([`link del dev ${port}`]);
     const again = (await inside.run([line]))[0];
@@ -79,6 +110,10 @@ export class LinuxKernel implements OverlayKernel {
 
   async hostLinks(): Promise<HostLink[]> {
     return readHostLinks(await command('ip', ['-j', '-d', 'addr']));
+  }
+
+  adjacentHosts(link: string, addresses: readonly string[]): Promise<AdjacentHosts> {
+    return adjacentHosts(link, addresses);
   }
 
   async deleteHostLink(name: string): Promise<void> {
@@ -109,7 +144,7 @@ export class LinuxKernel implements OverlayKernel {
     const failures: OperationFailure[] = [];
     const rendered = operations.map((operation) => ({
       operation,
-      makesLink: operation.kind === 'create-vxlan' || operation.kind === 'create-bridge',
+      makesLink: LINK_MAKERS.has(operation.kind),
       ...render(namespace, operation),
     }));
     for (let start = 0; start < rendered.length; ) {
@@ -121,8 +156,8 @@ export class LinuxKernel implements OverlayKernel {
         end++;
       }
       const group = rendered.slice(start, end);
-      const batch = this.#batch(first.tool, first.inHost ? undefined : namespace);
-      for (const { index, message } of await batch.run(group.map(({ line }) => line))) {
+      const lines = group.map(({ line }) => line);
+      for (const { index, message } of await this.#run(namespace, first, lines)) {
         const operation = group[index]?.operation;
         // Its other end may have been deleted first, and the pair with it.
         if (operation?.kind === 'delete-link' && ABSENT.test(message)) continue;
@@ -130,9 +165,23 @@ export class LinuxKernel implements OverlayKernel {
       }
       // The batch processes may remember a former link of that name by its index.
       if (group.some(({ makesLink }) => makesLink)) await this.release(namespace);
+      if (group.some(({ operation }) => operation.kind === 'create-route-link')) await this.#releaseHost();
+      if (group.some(({ operation }) => operation.kind === 'install-table')) await this.#learnTable(namespace);
       start = end;
     }
     return failures;
+  }
+
+  async #run(namespace: string, { tool, inHost }: BatchLine, lines: readonly string[]): Promise<LineFailure[]> {
+    if (tool !== 'nft') return this.#batch(tool, inHost ? undefined : namespace).run(lines);
+    const message = await runNft(`${lines.join('\n')}\n`);
+    return message === undefined ? [] : lines.map((_, index) => ({ index, message }));
+  }
+
+  async #learnTable(namespace: string): Promise<void> {
+    const listing = await listRouteTable(namespace).catch(() => undefined);
+    if (listing === undefined) this.#tables.delete(namespace);
+    else this.#tables.set(namespace, fingerprint(listing));
   }
 
   async #applyToNamespace(
@@ -141,8 +190,9 @@ export class LinuxKernel implements OverlayKernel {
   ): Promise<OperationFailure[]> {
     try {
       await this.release(namespace);
+      this.#tables.delete(namespace);
       if (operation.kind === 'create-namespace') {
-        await createNamespace(namespace, SYSCTLS);
+        await createNamespace(namespace, [...SYSCTLS, ...(operation.ipv6 ? WITH_IPV6 : WITHOUT_IPV6)]);
         await command('ip', ['-n', namespace, 'link', 'set', 'dev', 'lo', 'up']);
       } else {
         // The kernel cleans a namespace up later; its VNI must be free now, for whoever joins next.
@@ -155,6 +205,10 @@ export class LinuxKernel implements OverlayKernel {
     } catch (error) {
       return [{ operation, message: messageOf(error) }];
     }
+  }
+
+  async #releaseHost(): Promise<void> {
+    await this.#batches.get(keyOf('ip', undefined))?.close();
   }
 
   #batch(tool: 'ip' | 'bridge', namespace: string | undefined): Batch {

@@ -4,6 +4,11 @@ import { command } from './command.ts';
 /** Where `ip netns` keeps named namespaces. */
 const FOLDER = '/var/run/netns';
 
+/** The file by which a named namespace is entered. */
+export function namespacePath(name: string): string {
+  return `${FOLDER}/${name}`;
+}
+
 /** Names of the named namespaces, whoever made them. */
 export async function listNamespaces(): Promise<string[]> {
   return readdir(FOLDER).catch((error: NodeJS.ErrnoException) => {

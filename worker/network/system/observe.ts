@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { BRIDGE, VXLAN } from '../overlay/link-names.ts';
+import { BRIDGE, ROUTED, VXLAN } from '../overlay/link-names.ts';
 import type { HostLink } from '../overlay/overlay-kernel.ts';
-import { emptyOverlay, type ObservedLink, type ObservedOverlay } from '../overlay/overlay-state.ts';
+import { emptyOverlay, type ObservedLink, type ObservedOverlay, type ObservedRoute } from '../overlay/overlay-state.ts';
 
 /** Readers of what `ip -j` and `bridge -j` print (iproute2 5 and 6). Fields that are not used are not checked. */
 
@@ -15,13 +15,23 @@ const linkSchema = z.object({
     .object({
       info_kind: z.string().optional(),
       info_data: z.record(z.string(), z.unknown()).optional(),
-      info_slave_data: z.object({ learning: z.boolean().optional() }).optional(),
+      info_slave_data: z
+        .object({
+          learning: z.boolean().optional(),
+          flood: z.boolean().optional(),
+          mcast_flood: z.boolean().optional(),
+          bcast_flood: z.boolean().optional(),
+        })
+        .optional(),
     })
     .optional(),
   addr_info: z.array(z.object({ family: z.string(), local: z.string().optional(), prefixlen: z.number() })).default([]),
 });
 
 type LinkRow = z.infer<typeof linkSchema>;
+
+/** fe80::/10 (RFC 4291 2.4). */
+const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
 
 /** Neighbour and forwarding dumps have tens of thousands of rows: they are read field by field. */
 interface TableRow {
@@ -33,8 +43,10 @@ export interface OverlayDumps {
   addresses: string;
   /** `bridge -j fdb show dev vxlan1`; empty when there is no such link. */
   forwarding: string;
-  /** `ip -4 -j neigh show dev vxlan1`, likewise. */
+  /** `ip -j neigh show dev vxlan1`, likewise. */
   neighbours: string;
+  /** `bridge -j fdb show dev routed0`, likewise. */
+  routed?: string;
 }
 
 /** @throws Error when a dump is not what these tools print. */
@@ -44,7 +56,16 @@ export function readOverlay(dumps: OverlayDumps): ObservedOverlay {
   const ownMac = observed.vxlan?.mac ?? '';
   for (const row of readTable(dumps.forwarding)) addForwarding(observed, row, ownMac);
   for (const row of readTable(dumps.neighbours)) addNeighbour(observed, row);
+  const routedMac = observed.route.link?.mac ?? '';
+  for (const row of readTable(dumps.routed ?? '')) addBridged(observed.route.bridged, row, routedMac);
   return observed;
+}
+
+/** Reads `ip -j addr show dev LINK`. @throws Error when it is not one link. */
+export function readRouteEnd(addresses: string): NonNullable<ObservedRoute['end']> {
+  const [row] = readLinks(addresses);
+  if (row === undefined) throw new Error(`not a link: ${addresses}`);
+  return { mtu: row.mtu, up: row.flags.includes('UP') };
 }
 
 /** Reads `ip -j -d addr` of the host. */
@@ -55,7 +76,7 @@ export function readHostLinks(addresses: string): HostLink[] {
     return {
       name: row.ifname,
       mtu: row.mtu,
-      addresses: ipv4Of(row).map(({ local }) => local),
+      addresses: globalsOf(row).map(({ local }) => local),
       ...(isVxlan ? { vxlan: { vni: Number(data?.id ?? 0), port: Number(data?.port ?? 0) } } : {}),
     };
   });
@@ -80,18 +101,19 @@ function addLink(observed: ObservedOverlay, row: LinkRow): void {
   };
   const data = row.linkinfo?.info_data ?? {};
   if (row.ifname === BRIDGE && row.linkinfo?.info_kind === 'bridge') {
-    const addresses = new Set(ipv4Of(row).map(({ local, prefixlen }) => `${local}/${prefixlen}`));
+    const addresses = new Set(globalsOf(row).map(({ local, prefixlen }) => `${local}/${prefixlen}`));
     observed.bridge = { ...link, addresses };
   } else if (row.ifname === VXLAN && row.linkinfo?.info_kind === 'vxlan') {
     observed.vxlan = {
       ...link,
       vni: Number(data.id ?? 0),
-      local: typeof data.local === 'string' ? data.local : '',
+      local: [data.local, data.local6].find((address) => typeof address === 'string') ?? '',
       port: Number(data.port ?? 0),
       silent: data.learning === false && data.proxy === true && data.l2miss !== true && data.l3miss !== true,
       portLearning: row.linkinfo.info_slave_data?.learning !== false,
     };
-  } else if (row.ifname !== 'lo') observed.ports.set(row.ifname, link);
+  } else if (row.ifname === ROUTED) observed.route.link = { ...link, quiet: isQuiet(row) };
+  else if (row.ifname !== 'lo') observed.ports.set(row.ifname, link);
 }
 
 function addForwarding(observed: ObservedOverlay, row: TableRow, ownMac: string): void {
@@ -103,8 +125,19 @@ function addForwarding(observed: ObservedOverlay, row: TableRow, ownMac: string)
     if (vtep !== '') observed.forwarding.set(mac, { vtep, permanent: row.state === 'permanent' });
     return;
   }
-  if (row.master === undefined || mac === ownMac || row.vlan !== undefined) return;
-  observed.bridged.set(mac, row.state === 'static');
+  addBridged(observed.bridged, row, ownMac);
+}
+
+function addBridged(bridged: Map<string, boolean>, row: TableRow, ownMac: string): void {
+  const mac = String(row.mac).toLowerCase();
+  const flags = Array.isArray(row.flags) ? (row.flags as unknown[]) : [];
+  if (flags.includes('self') || row.master === undefined || mac === ownMac || row.vlan !== undefined) return;
+  bridged.set(mac, row.state === 'static');
+}
+
+function isQuiet({ linkinfo }: LinkRow): boolean {
+  const { learning, flood, mcast_flood: multicast, bcast_flood: broadcast } = linkinfo?.info_slave_data ?? {};
+  return [learning, flood, multicast, broadcast].every((flag) => flag === false);
 }
 
 function addNeighbour(observed: ObservedOverlay, row: TableRow): void {
@@ -113,8 +146,9 @@ function addNeighbour(observed: ObservedOverlay, row: TableRow): void {
   observed.neighbours.set(String(row.dst), { mac, permanent: state.includes('PERMANENT') });
 }
 
-function ipv4Of(row: LinkRow): { local: string; prefixlen: number }[] {
-  return row.addr_info.flatMap(({ family, local, prefixlen }) =>
-    family === 'inet' && local !== undefined ? [{ local, prefixlen }] : [],
+/** The kernel gives a link its link-local address by itself; it is nobody's drift. */
+function globalsOf(row: LinkRow): { local: string; prefixlen: number }[] {
+  return row.addr_info.flatMap(({ local, prefixlen }) =>
+    local === undefined || LINK_LOCAL.test(local) ? [] : [{ local, prefixlen }],
   );
 }

@@ -1,13 +1,14 @@
 import { assertNever } from '../../../proto/runtime/assert.ts';
 import { BRIDGE, VXLAN } from '../overlay/link-names.ts';
-import type { Operation } from '../overlay/overlay-state.ts';
+import { isRouteOperation, type Operation, type RouteOperation } from '../overlay/overlay-state.ts';
+import { renderRoute } from './render-route.ts';
 
 /** Operations that are one line of a batch; the others make or remove the namespace. */
 export type LineOperation = Exclude<Operation, { kind: 'create-namespace' | 'delete-namespace' }>;
 
 /** A line, and which tool carries it out where. */
 export interface BatchLine {
-  tool: 'ip' | 'bridge';
+  tool: 'ip' | 'bridge' | 'nft';
   /** A VXLAN device is made from the host, so that its packets leave there (RFC 7348; kernel vxlan.rst). */
   inHost: boolean;
   line: string;
@@ -15,6 +16,7 @@ export interface BatchLine {
 
 /** `replace` for rows: it overwrites what is there, where `add` would refuse and leave a stale row. */
 export function render(namespace: string, operation: LineOperation): BatchLine {
+  if (isRouteOperation(operation)) return renderRoute(namespace, operation);
   switch (operation.kind) {
     case 'create-vxlan': {
       const { vni, local, port, mtu } = operation;
@@ -53,15 +55,22 @@ function bridge(line: string): BatchLine {
 
 type IpOperation = Exclude<
   LineOperation,
-  {
-    kind: 'create-vxlan' | 'stop-learning' | 'put-forwarding' | 'delete-forwarding' | 'put-bridged' | 'delete-bridged';
-  }
+  | RouteOperation
+  | {
+      kind:
+        | 'create-vxlan'
+        | 'stop-learning'
+        | 'put-forwarding'
+        | 'delete-forwarding'
+        | 'put-bridged'
+        | 'delete-bridged';
+    }
 >;
 
 function ipLine(operation: IpOperation): string {
   switch (operation.kind) {
     case 'create-bridge':
-      return `link add ${BRIDGE} address ${operation.mac} mtu ${operation.mtu} type bridge vlan_default_pvid 0`;
+      return `link add ${BRIDGE} address ${operation.mac} mtu ${operation.mtu} type bridge vlan_default_pvid 0 mcast_snooping 0`;
     case 'delete-link':
       return `link del dev ${operation.link}`;
     case 'set-mtu':
@@ -73,7 +82,8 @@ function ipLine(operation: IpOperation): string {
     case 'set-up':
       return `link set dev ${operation.link} up`;
     case 'add-address':
-      return `addr add ${operation.address} dev ${BRIDGE}`;
+      // Every host has the gateway's address: looking for a second owner would find one.
+      return `addr add ${operation.address} dev ${BRIDGE}${operation.address.includes(':') ? ' nodad' : ''}`;
     case 'delete-address':
       return `addr del ${operation.address} dev ${BRIDGE}`;
     case 'put-neighbour':

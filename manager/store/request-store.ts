@@ -1,0 +1,38 @@
+import type { TableName } from './tables.ts';
+import type { ReadTx, Store, StoreUpdateOptions, Watch, WriteTx } from './transaction.ts';
+
+/** The store as one request sees it: its first change is remembered under the request's name, and cannot be made twice. */
+export class RequestStore implements Store {
+  readonly #store: Store;
+  #request: string | undefined;
+
+  constructor(store: Store, request: string) {
+    this.#store = store;
+    this.#request = request;
+  }
+
+  /** The request's first change was made through this very store. */
+  get hasChanged(): boolean {
+    return this.#request === undefined;
+  }
+
+  view<R>(read: (tx: ReadTx) => R): R {
+    return this.#store.view(read);
+  }
+
+  async update<R>(write: (tx: WriteTx) => R, options?: StoreUpdateOptions): Promise<R> {
+    const request = this.#request;
+    if (request === undefined) return await this.#store.update(write, options);
+    const result = await this.#store.update(write, { ...options, request });
+    this.#request = undefined;
+    return result;
+  }
+
+  watch(tables?: readonly TableName[]): Watch {
+    return this.#store.watch(tables);
+  }
+
+  viewAndWatch<R>(read: (tx: ReadTx) => R, tables?: readonly TableName[]): { view: R; watch: Watch } {
+    return this.#store.viewAndWatch(read, tables);
+  }
+}

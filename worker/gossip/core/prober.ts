@@ -1,0 +1,164 @@
+import type { Awareness } from './awareness.ts';
+import type { Peer } from './message.ts';
+import type { Address, SwimKind } from './swim-message.ts';
+import type { SwimPreset } from './swim-preset.ts';
+
+/** What a prober wants done. All calls are made within its own inputs. */
+export interface ProberOutlet {
+  send(to: Address, kind: SwimKind, content: { sequence: number; target?: string; stream?: boolean }): void;
+  /** Up to `count` living members to ask, without this one. */
+  helpers(count: number, except: string): readonly Peer[];
+  reached(nodeId: string): void;
+  unreached(nodeId: string): void;
+}
+
+/** direct -> (no ack in probeTimeoutMs) indirect -> (no ack until the deadline) unreached; an ack ends it at any time. */
+interface Probe {
+  target: Peer;
+  indirectAtMs: number;
+  deadlineMs: number;
+  /** Node IDs; undefined while direct. */
+  helpers: ReadonlySet<string> | undefined;
+  nacks: number;
+}
+
+/** A ping on behalf of another node. */
+interface Relay {
+  target: string;
+  origin: Address;
+  sequence: number;
+  nackAtMs: number;
+  endMs: number;
+  nacked: boolean;
+}
+
+const MOST_RELAYS = 256;
+const MOST_PROBES = 64;
+
+/**
+ * Probes and relayed probes under way (SWIM 3.1, Lifeguard 4.1). Bounded: above 64 probes or 256 relays new ones are not begun.
+ * A failed probe counts against this node's health for every helper that did not even say nack: those that are well say it.
+ */
+export class Prober {
+  readonly #preset: SwimPreset;
+  readonly #awareness: Awareness;
+  readonly #outlet: ProberOutlet;
+  readonly #probes = new Map<number, Probe>();
+  readonly #relays = new Map<number, Relay>();
+  #sequence = 0;
+
+  constructor(preset: SwimPreset, awareness: Awareness, outlet: ProberOutlet) {
+    this.#preset = preset;
+    this.#awareness = awareness;
+    this.#outlet = outlet;
+  }
+
+  isProbing(nodeId: string): boolean {
+    for (const probe of this.#probes.values()) if (probe.target.nodeId === nodeId) return true;
+    return false;
+  }
+
+  begin(target: Peer, nowMs: number): void {
+    if (this.#probes.size >= MOST_PROBES) return;
+    const sequence = ++this.#sequence;
+    this.#probes.set(sequence, {
+      target,
+      indirectAtMs: nowMs + this.#awareness.stretch(this.#preset.probeTimeoutMs),
+      deadlineMs: nowMs + this.#awareness.stretch(this.#preset.probeDeadlineMs),
+      helpers: undefined,
+      nacks: 0,
+    });
+    this.#outlet.send(target, 'ping', { sequence });
+  }
+
+  relay(target: Peer, origin: Address, sequence: number, nowMs: number): void {
+    if (this.#relays.size >= MOST_RELAYS) return;
+    const own = ++this.#sequence;
+    this.#relays.set(own, {
+      target: target.nodeId,
+      origin,
+      sequence,
+      nackAtMs: nowMs + this.#preset.probeTimeoutMs * this.#preset.nackAfter,
+      endMs: nowMs + this.#preset.probeDeadlineMs,
+      nacked: false,
+    });
+    this.#outlet.send(target, 'ping', { sequence: own });
+  }
+
+  acked(from: string, sequence: number): void {
+    const probe = this.#probes.get(sequence);
+    if (probe !== undefined && (probe.target.nodeId === from || probe.helpers?.has(from) === true)) {
+      this.#probes.delete(sequence);
+      this.#awareness.add(-1);
+      this.#outlet.reached(probe.target.nodeId);
+      return;
+    }
+    const relay = this.#relays.get(sequence);
+    if (relay === undefined || relay.target !== from) return;
+    this.#relays.delete(sequence);
+    this.#outlet.send(relay.origin, 'ack', { sequence: relay.sequence });
+  }
+
+  nacked(from: string, sequence: number): void {
+    const probe = this.#probes.get(sequence);
+    if (probe?.helpers?.has(from) === true) probe.nacks += 1;
+  }
+
+  /** The member is gone: what is under way proves nothing any more. */
+  drop(nodeId: string): void {
+    for (const [sequence, probe] of this.#probes) if (probe.target.nodeId === nodeId) this.#probes.delete(sequence);
+  }
+
+  tick(nowMs: number): void {
+    for (const [sequence, probe] of [...this.#probes]) {
+      if (nowMs >= probe.deadlineMs) this.#fail(sequence, probe);
+      else if (probe.helpers === undefined && nowMs >= probe.indirectAtMs) this.#ask(sequence, probe);
+    }
+    for (const [sequence, relay] of [...this.#relays]) {
+      if (!relay.nacked && nowMs >= relay.nackAtMs) {
+        relay.nacked = true;
+        this.#outlet.send(relay.origin, 'nack', { sequence: relay.sequence });
+      }
+      if (nowMs >= relay.endMs) this.#relays.delete(sequence);
+    }
+  }
+
+  nextAtMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const probe of this.#probes.values()) {
+      next = Math.min(
+        next,
+        probe.helpers === undefined ? Math.min(probe.indirectAtMs, probe.deadlineMs) : probe.deadlineMs,
+      );
+    }
+    for (const relay of this.#relays.values()) next = Math.min(next, relay.nacked ? relay.endMs : relay.nackAtMs);
+    return next;
+  }
+
+  /** This node stood still: answers may be waiting to be read. */
+  postpone(ms: number): void {
+    for (const probe of this.#probes.values()) {
+      probe.indirectAtMs += ms;
+      probe.deadlineMs += ms;
+    }
+    for (const relay of this.#relays.values()) {
+      relay.nackAtMs += ms;
+      relay.endMs += ms;
+    }
+  }
+
+  #ask(sequence: number, probe: Probe): void {
+    const { nodeId } = probe.target;
+    const helpers = this.#outlet.helpers(this.#preset.indirectProbes, nodeId);
+    probe.helpers = new Set(helpers.map((helper) => helper.nodeId));
+    for (const helper of helpers) this.#outlet.send(helper, 'ping-request', { sequence, target: nodeId });
+    // UDP alone may be blocked or lossy.
+    this.#outlet.send(probe.target, 'ping', { sequence, stream: true });
+  }
+
+  #fail(sequence: number, probe: Probe): void {
+    this.#probes.delete(sequence);
+    this.#awareness.add((probe.helpers?.size ?? 0) - probe.nacks);
+    this.#outlet.unreached(probe.target.nodeId);
+  }
+}

@@ -1,0 +1,62 @@
+import { assertNever } from '../../../proto/runtime/assert.ts';
+import { emptyRoute, type ObservedOverlay, type RouteOperation, sourceKey } from './overlay-state.ts';
+
+/** `advance` for the steps that only routed networks have. */
+export function advanceRoute(observed: ObservedOverlay, operation: RouteOperation): void {
+  const { route } = observed;
+  switch (operation.kind) {
+    case 'create-route-link': {
+      const { mtu } = operation;
+      route.link = { mtu, mac: '', up: false, quiet: false };
+      route.end = { mtu, up: false };
+      route.bridged.clear();
+      return;
+    }
+    case 'quiet-route-link':
+      if (route.link !== undefined) route.link.quiet = true;
+      return;
+    case 'delete-route-end':
+      return dropRouteLink(observed);
+    case 'set-route-end':
+      route.end = { mtu: operation.mtu, up: true };
+      return;
+    case 'install-table': {
+      const { link, end, bridged } = route;
+      const links = { ...(link === undefined ? {} : { link }), ...(end === undefined ? {} : { end }), bridged };
+      observed.route = { ...emptyRoute(), ...links, table: true, underlay: operation.underlay };
+      return;
+    }
+    case 'delete-table': {
+      const { underlay: _underlay, ...rest } = route;
+      observed.route = { ...rest, table: false, routes: new Map(), sources: new Set(), ports: new Map() };
+      return;
+    }
+    case 'put-routed':
+      observed.bridged.delete(operation.mac);
+      return void route.bridged.set(operation.mac, true);
+    case 'delete-routed':
+      return void route.bridged.delete(operation.mac);
+    case 'put-route':
+      return void route.routes.set(operation.address, operation.vtep);
+    case 'delete-route':
+      return void route.routes.delete(operation.address);
+    case 'put-source':
+      return void route.sources.add(sourceKey(operation.mac, operation.address));
+    case 'delete-source':
+      return void route.sources.delete(sourceKey(operation.mac, operation.address));
+    case 'put-port':
+      return void route.ports.set(operation.address, operation.mac);
+    case 'delete-port':
+      return void route.ports.delete(operation.address);
+    default:
+      return assertNever(operation);
+  }
+}
+
+/** Both ends are gone, with the rows that name them and the chain that hung on the host's. */
+export function dropRouteLink({ route }: ObservedOverlay): void {
+  delete route.link;
+  delete route.end;
+  delete route.underlay;
+  route.bridged.clear();
+}

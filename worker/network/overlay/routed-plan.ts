@@ -1,0 +1,133 @@
+import { isIpv4 } from './address.ts';
+import { BRIDGE, ROUTED } from './link-names.ts';
+import {
+  type DesiredOverlay,
+  emptyRoute,
+  type ObservedOverlay,
+  type ObservedRoute,
+  type Operation,
+  sourceKey,
+} from './overlay-state.ts';
+import type { PeerTables } from './peer-choice.ts';
+
+/*
+ * The bare way of a routed network. The bridge sends frames for containers on neighbour hosts to routed0; they come out at its other end in the
+ * host, where a netdev table (nft(8), ingress hook) sends each packet on to the host of its destination as a router does: TTL less one,
+ * the next hop's MAC. There the table knows the packet by its sender, the neighbour's MAC with an address that is known to
+ * be on that neighbour, gives it the MAC of the local container, and puts it back into the bridge.
+ *
+ * The hook is before everything else that a host does with a packet. So nothing here depends on, or is in the way of,
+ * forwarding, connection tracking, the engine's firewall or routes of the host; and a packet that the table does not know is not ours.
+ * Containers see the same addresses as with VXLAN: an endpoint that moves keeps its MAC, and is sent to another way by one row.
+ */
+
+/** Links and table of the bare way; removes them when it is not wanted. */
+export function planRouteLinks(desired: DesiredOverlay | undefined, { route }: ObservedOverlay): Operation[] {
+  if (desired?.route === undefined) {
+    return [
+      ...(route.table ? [{ kind: 'delete-table' } as const] : []),
+      ...(route.link === undefined ? [] : [{ kind: 'delete-link', link: ROUTED } as const]),
+      ...(route.link === undefined && route.end !== undefined ? [{ kind: 'delete-route-end' } as const] : []),
+    ];
+  }
+  const operations: Operation[] = [];
+  const { mtu } = desired;
+  const { underlay } = desired.route;
+  const pair = pairOf(route);
+  if (pair === undefined) {
+    if (route.link !== undefined) operations.push({ kind: 'delete-link', link: ROUTED });
+    else if (route.end !== undefined) operations.push({ kind: 'delete-route-end' });
+    operations.push({ kind: 'create-route-link', mtu });
+  } else if (pair.link.mtu !== mtu) operations.push({ kind: 'set-mtu', link: ROUTED, mtu });
+  const enslaved = pair?.link.master === BRIDGE;
+  if (!enslaved) operations.push({ kind: 'set-master', link: ROUTED });
+  if (!enslaved || pair?.link.quiet !== true) operations.push({ kind: 'quiet-route-link' });
+  if (!keepsTable(desired, route)) operations.push({ kind: 'install-table', underlay });
+  if (pair?.link.up !== true) operations.push({ kind: 'set-up', link: ROUTED });
+  if (pair?.end.up !== true || pair.end.mtu !== mtu) operations.push({ kind: 'set-route-end', mtu });
+  return operations;
+}
+
+/** What goes the bare way. */
+interface RouteTables {
+  /** MAC addresses that the bridge sends to routed0. */
+  macs: Set<string>;
+  routes: Map<string, string>;
+  sources: Map<string, { address: string; mac: string }>;
+  ports: Map<string, string>;
+}
+
+export interface RouteRows {
+  /** To be done before frames are sent this way. */
+  before: Operation[];
+  /** Which MAC addresses are sent this way. */
+  macs: ReadonlySet<string>;
+  /** To be done after frames are no longer sent this way. */
+  after: Operation[];
+}
+
+/** Rows of the table, and of the bridge's table for routed0. */
+export function planRouteRows(desired: DesiredOverlay, observed: ObservedOverlay, peers: PeerTables): RouteRows {
+  const wanted = routeTables(desired, peers);
+  const have = routeAfterLinks(desired, observed.route);
+  const before: Operation[] = [];
+  const after: Operation[] = [];
+  for (const [address, vtep] of wanted.routes) {
+    if (have.routes.get(address) === vtep) continue;
+    if (have.routes.has(address)) before.push({ kind: 'delete-route', address });
+    before.push({ kind: 'put-route', address, vtep });
+  }
+  for (const [address, mac] of wanted.ports) {
+    if (have.ports.get(address) === mac) continue;
+    if (have.ports.has(address)) before.push({ kind: 'delete-port', address });
+    before.push({ kind: 'put-port', address, mac });
+  }
+  for (const [key, source] of wanted.sources)
+    if (!have.sources.has(key)) before.push({ kind: 'put-source', ...source });
+  for (const mac of wanted.macs) if (have.bridged.get(mac) !== true) before.push({ kind: 'put-routed', mac });
+  for (const mac of have.bridged.keys()) {
+    if (!peers.forwarding.has(mac)) after.push({ kind: 'delete-routed', mac });
+  }
+  for (const address of have.routes.keys())
+    if (!wanted.routes.has(address)) after.push({ kind: 'delete-route', address });
+  for (const address of have.ports.keys()) if (!wanted.ports.has(address)) after.push({ kind: 'delete-port', address });
+  for (const key of have.sources) {
+    const [mac = '', address = ''] = key.split(' ');
+    if (!wanted.sources.has(key)) after.push({ kind: 'delete-source', address, mac });
+  }
+  return { before, macs: wanted.macs, after };
+}
+
+function routeTables(desired: DesiredOverlay, peers: PeerTables): RouteTables {
+  const tables: RouteTables = { macs: new Set(), routes: new Map(), sources: new Map(), ports: new Map() };
+  if (desired.route === undefined) return tables;
+  for (const { address, mac } of desired.local) tables.ports.set(address, mac);
+  // The table is of IPv4 only, as routed networks are.
+  for (const [address, mac] of peers.neighbours) {
+    if (!isIpv4(address)) continue;
+    const vtep = peers.forwarding.get(mac);
+    const host = vtep === undefined ? undefined : desired.route.neighbours.get(vtep);
+    if (vtep === undefined || host === undefined) continue;
+    tables.macs.add(mac);
+    tables.routes.set(address, vtep);
+    tables.sources.set(sourceKey(host, address), { address, mac: host });
+  }
+  return tables;
+}
+
+/** Rows live and die with their link and their table. */
+function routeAfterLinks(desired: DesiredOverlay, route: ObservedRoute): ObservedRoute {
+  const bridged =
+    desired.route === undefined || pairOf(route) === undefined ? new Map<string, boolean>() : route.bridged;
+  return keepsTable(desired, route) ? { ...route, bridged } : { ...emptyRoute(), bridged };
+}
+
+/** The kernel removes a chain together with its link. */
+function keepsTable({ route: wanted }: DesiredOverlay, route: ObservedRoute): boolean {
+  return wanted !== undefined && pairOf(route) !== undefined && route.table && route.underlay === wanted.underlay;
+}
+
+/** Both ends, or nothing that can be used. */
+function pairOf({ link, end }: ObservedRoute): Required<Pick<ObservedRoute, 'link' | 'end'>> | undefined {
+  return link === undefined || end === undefined ? undefined : { link, end };
+}
