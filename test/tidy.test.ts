@@ -18,6 +18,7 @@ const MEETING_POINTS = new Set([
   'worker/exec',
   'worker/network/assigned-network.ts',
   'worker/gossip/endpoint-table.ts',
+  'worker/gossip/members.ts',
 ]);
 
 /** What a source file may import of ours, by its top-level folder. */

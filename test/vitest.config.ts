@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** unit: pure and fast · sim: seeded clusters in virtual time · e2e: real engines and kernel, one file at a time. */
+/** unit: pure and fast · sim: seeded clusters in virtual time · e2e: real engines and kernel, each file in a lab of its own. */
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
@@ -11,7 +11,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
+          // A lab mostly waits: two of them share two processors without missing their deadlines.
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

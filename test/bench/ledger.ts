@@ -1,7 +1,7 @@
 import { type Spread, spreadOf } from './percentiles.ts';
 
-/** Who is measured; `bare` is the machine without an orchestrator: hosts, or containers on a plain engine. */
-export type Contender = 'waggle' | 'swarm' | 'bare';
+/** Who is measured; `routed` is Waggle without encapsulation, `bare` the machine without an orchestrator: hosts, or containers on a plain engine. */
+export type Contender = 'waggle' | 'routed' | 'swarm' | 'bare';
 
 export interface Metric {
   /** Unique in a run; begins with its bench's name. */

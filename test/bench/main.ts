@@ -4,9 +4,13 @@ import os from 'node:os';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Bench, BenchContext } from './bench.ts';
+import { bulk } from './bulk.ts';
 import { cli } from './cli.ts';
 import { dns } from './dns.ts';
+import { endpoints } from './endpoints.ts';
+import { failover } from './failover.ts';
 import { latency } from './latency.ts';
+import { losses } from './losses.ts';
 import { Ledger } from './ledger.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { replicas } from './replicas.ts';
@@ -17,10 +21,10 @@ import { throughput } from './throughput.ts';
 import { writes } from './writes.ts';
 
 /**
- * In this order: time that a bench leaves unused goes to the next ones, so the long ones are last; and `writes` takes the swarms
- * apart that the others share.
+ * In this order: time that a bench leaves unused goes to the next ones, so the long ones are last; and the last four take the
+ * swarms apart that the others share.
  */
-const BENCHES: readonly Bench[] = [throughput, latency, cli, dns, replicas, writes];
+const BENCHES: readonly Bench[] = [endpoints, throughput, latency, cli, dns, replicas, writes, failover, losses, bulk];
 const MINUTE_MS = 60_000;
 
 const began = systemClock.monotonic();

@@ -6,6 +6,10 @@ import { openSide, type Side, type SideName } from './side.ts';
 
 /** An attachable overlay network that both swarms have. */
 export const NETWORK = 'bench';
+/** The same without encapsulation; only Waggle has it. */
+const ROUTED_NETWORK = 'bench-routed';
+/** The same through WireGuard. */
+const ENCRYPTED_NETWORK = 'bench-encrypted';
 const WORKERS = 2;
 
 export interface Sides {
@@ -30,6 +34,7 @@ export class Stage {
   #formed = false;
   #attached: Attached[] = [];
   #pairs: Partial<Record<Contender, PlacePair>> = {};
+  #encrypted: PlacePair | undefined;
 
   constructor(say: (line: string) => void) {
     this.#say = say;
@@ -55,6 +60,13 @@ export class Stage {
         CheckDuplicate: true,
       });
     }
+    await sides.waggle.api.post('/networks/create', {
+      Name: ROUTED_NETWORK,
+      Driver: 'overlay',
+      Attachable: true,
+      CheckDuplicate: true,
+      Options: { 'waggle.datapath': 'routed' },
+    });
     this.#formed = true;
     return sides;
   }
@@ -63,14 +75,31 @@ export class Stage {
   async pairs(): Promise<readonly [Contender, PlacePair][]> {
     const { waggle, swarm } = await this.swarms();
     this.#pairs.waggle ??= await this.#attachPair(waggle);
+    this.#pairs.routed ??= await this.#attachPair(waggle, ROUTED_NETWORK);
     this.#pairs.swarm ??= await this.#attachPair(swarm);
     const [first, second] = [swarm.lab.host(0), swarm.lab.host(1)];
     const bare = { client: new Place(first, first.address), server: new Place(second, second.address) };
     return [
       ['waggle', this.#pairs.waggle],
+      ['routed', this.#pairs.routed],
       ['swarm', this.#pairs.swarm],
       ['bare', bare],
     ];
+  }
+
+  /** As `pairs`, on an encrypted network. Of Waggle's alone: Swarm's needs IPsec in the kernel, which not every machine has. */
+  async encryptedPair(): Promise<PlacePair> {
+    const { waggle } = await this.swarms();
+    if (this.#encrypted !== undefined) return this.#encrypted;
+    const Options = { encrypted: '' };
+    await waggle.api.post('/networks/create', {
+      Name: ENCRYPTED_NETWORK,
+      Driver: 'overlay',
+      Attachable: true,
+      Options,
+    });
+    this.#encrypted = await this.#attachPair(waggle, ENCRYPTED_NETWORK);
+    return this.#encrypted;
   }
 
   /** Takes both swarms apart; the hosts stay. */
@@ -79,6 +108,7 @@ export class Stage {
     for (const { side, host, id } of this.#attached.splice(0))
       await removeContainer(side.engines[host] ?? side.api, id);
     this.#pairs = {};
+    this.#encrypted = undefined;
     this.#formed = false;
     for (const side of [sides.waggle, sides.swarm]) await side.dissolve();
     return sides;
@@ -106,18 +136,16 @@ export class Stage {
     }
   }
 
-  async #attachPair(side: Side): Promise<PlacePair> {
-    return { client: await this.#attach(side, 0), server: await this.#attach(side, 1) };
+  async #attachPair(side: Side, network = NETWORK): Promise<PlacePair> {
+    return { client: await this.#attach(side, network, 0), server: await this.#attach(side, network, 1) };
   }
 
-  async #attach(side: Side, host: number): Promise<Place> {
+  async #attach(side: Side, network: string, host: number): Promise<Place> {
     const engine = side.engines[host] ?? side.api;
     // A worker may hear of the network a moment later.
-    const id = await eventually(`a container on ${NETWORK} of ${side.name}`, () =>
-      runContainer(engine, { network: NETWORK }),
-    );
+    const id = await eventually(`a container on ${network} of ${side.name}`, () => runContainer(engine, { network }));
     this.#attached.push({ side, host, id });
-    const { pid, address } = await inspectContainer(engine, id, NETWORK);
+    const { pid, address } = await inspectContainer(engine, id, network);
     return new Place(side.lab.host(host), address, pid);
   }
 }

@@ -2,11 +2,15 @@ import type { Contender, MetricResult } from './ledger.ts';
 import type { Spread } from './percentiles.ts';
 
 const HEADINGS = ['metric', 'unit', 'Waggle', 'Swarm', 'bare', 'Waggle to Swarm', 'Waggle to bare'] as const;
+/** Only where something was measured on a routed network. */
+const ROUTED_HEADINGS = ['routed', 'routed to Waggle', 'routed to bare'] as const;
 
 /** The results as lines of aligned columns; each cell is `median (min to max)`, the range left out for one sample. */
 export function renderTable(results: readonly MetricResult[]): string[] {
-  const rows = [HEADINGS.map(String), ...results.map(rowOf)];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const routed = results.some(({ spreads }) => spreads.routed !== undefined);
+  const headings: string[] = [...HEADINGS, ...(routed ? ROUTED_HEADINGS : [])];
+  const rows = [headings, ...results.map((result) => [...rowOf(result), ...(routed ? routedCells(result) : [])])];
+  const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const lines = rows.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -43,6 +47,10 @@ function rowOf(result: MetricResult): string[] {
     comparison(result, 'waggle', 'swarm'),
     comparison(result, 'waggle', 'bare'),
   ];
+}
+
+function routedCells(result: MetricResult): string[] {
+  return [cell(result.spreads.routed), comparison(result, 'routed', 'waggle'), comparison(result, 'routed', 'bare')];
 }
 
 function cell(spread: Spread | undefined): string {

@@ -11,6 +11,7 @@ const WINDOW_BYTES = 1 << 20;
 const LISTENING = 'Server listening';
 
 const TCP: Metric = { name: 'throughput tcp, one stream', unit: 'Gbit/s', better: 'more' };
+const TCP_ENCRYPTED: Metric = { name: 'throughput tcp, encrypted network', unit: 'Gbit/s', better: 'more' };
 const UDP: Metric = { name: `throughput udp, ${UDP_BYTES} B, received`, unit: 'Gbit/s', better: 'more' };
 const LOST: Metric = { name: `throughput udp, ${UDP_BYTES} B, lost`, unit: '%', better: 'less' };
 
@@ -26,13 +27,17 @@ export const throughput: Bench = {
     const stops: StopServer[] = [];
     try {
       const pairs = await context.stage.pairs();
-      for (const [, { server }] of pairs) stops.push(await server.serve(['iperf3', '-s', '--forceflush'], LISTENING));
-      await context.interleave(
-        pairs.flatMap(([contender, pair]) => [
+      const encrypted = await context.stage.encryptedPair();
+      for (const { server } of [...pairs.map(([, pair]) => pair), encrypted]) {
+        stops.push(await server.serve(['iperf3', '-s', '--forceflush'], LISTENING));
+      }
+      await context.interleave([
+        ...pairs.flatMap(([contender, pair]) => [
           { id: `throughput tcp ${contender}`, measure: () => tcpRound(context, contender, pair, window) },
           { id: `throughput udp ${contender}`, measure: () => udpRound(context, contender, pair, window) },
         ]),
-      );
+        { id: 'throughput tcp encrypted', measure: () => encryptedRound(context, encrypted, window) },
+      ]);
     } finally {
       for (const stop of stops) await stop();
     }
@@ -48,6 +53,16 @@ async function tcpRound(
   const gigabits = tcpThroughput(await iperf(pair, ['-t', String(TCP_SECONDS), ...window]));
   ledger.add(TCP, contender, gigabits);
   say(`${contender}: TCP ${gigabits.toFixed(2)} Gbit/s`);
+}
+
+async function encryptedRound(
+  { ledger, say }: BenchContext,
+  pair: PlacePair,
+  window: readonly string[],
+): Promise<void> {
+  const gigabits = tcpThroughput(await iperf(pair, ['-t', String(TCP_SECONDS), ...window]));
+  ledger.add(TCP_ENCRYPTED, 'waggle', gigabits);
+  say(`waggle, encrypted: TCP ${gigabits.toFixed(2)} Gbit/s`);
 }
 
 async function udpRound(

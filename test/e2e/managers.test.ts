@@ -91,7 +91,16 @@ describe('three managers', () => {
     before.freeze();
     const began = systemClock.monotonic();
     try {
-      await write(others(before), 'frozen');
+      const asked = others(before).map((host) => {
+        const body = { Name: `frozen-${host.name}`, Data: 'aGVsbG8=' };
+        return api(host, 'POST', '/configs/create', body);
+      });
+      // Asked of a leader that answers nothing: not refused, and not made twice.
+      const answers = await Promise.all(asked);
+      expect(answers.map(({ status, text }) => `${status} ${text.trim()}`)).toEqual([
+        expect.stringMatching(/^201 /),
+        expect.stringMatching(/^201 /),
+      ]);
       process.stdout.write(`leader frozen to accepted write: ${Math.round(systemClock.monotonic() - began)} ms\n`);
     } finally {
       before.thaw();

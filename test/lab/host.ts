@@ -144,6 +144,18 @@ export class Host {
     signal(familyOf(this.options.holderPid), 'SIGCONT');
   }
 
+  /** Loses its power: nobody hears of it any more, and everything in it is gone. After `mend` its services can be started anew. */
+  async crash(): Promise<void> {
+    await this.cut();
+    const others = (): number[] =>
+      familyOf(this.options.holderPid).filter((pid) => pid !== this.options.holderPid && isAlive(pid));
+    for (let left = others(); left.length > 0; left = others()) {
+      signal(left, 'SIGKILL');
+      await untilGone(left);
+    }
+    this.#pids.clear();
+  }
+
   /** Unplugs the host from the switch. */
   async cut(): Promise<void> {
     await run('ip', ['-n', this.options.switchNamespace, 'link', 'set', this.options.port, 'down']);

@@ -4,17 +4,21 @@ import { buildImageTar } from './image.ts';
 import { type Host, openHost } from './host.ts';
 import { familyOf, isAlive, isHolder, signal, untilGone } from './processes.ts';
 import { installRequirements } from './requirements.ts';
-import { run } from './run.ts';
+import { type RunResult, run } from './run.ts';
 
 const LABS = '/var/tmp/waggle-lab';
 const PREFIX_LENGTH = 24;
 
 export interface LabOptions {
   hosts: number;
+  /** By host, the number of its segment; those of one are on one switch, between two there is a router. Default: all on segment 0. */
+  segments?: readonly number[];
   /** Start an engine in each host and give it the test image. Default true. */
   engines?: boolean;
   /** Start `waggle daemon` in each host. Default true. */
   daemons?: boolean;
+  /** A second switch, to which each host has `eth1` with the address 192.168.78.11, .12 … Default false. */
+  secondNetwork?: boolean;
   say?: (line: string) => void;
 }
 
@@ -29,10 +33,12 @@ interface LabState {
 export class Lab {
   readonly folder: string;
   readonly hosts: readonly Host[];
+  readonly #switchNamespace: string;
 
-  constructor(folder: string, hosts: readonly Host[]) {
+  constructor(folder: string, hosts: readonly Host[], switchNamespace: string) {
     this.folder = folder;
     this.hosts = hosts;
+    this.#switchNamespace = switchNamespace;
   }
 
   /** @throws Error for an index that there is not. */
@@ -40,6 +46,11 @@ export class Lab {
     const host = this.hosts[index];
     if (host === undefined) throw new Error(`the lab has no host ${index}`);
     return host;
+  }
+
+  /** Runs a command on the router of a lab with several segments: a machine on each of them, and no host. */
+  onRouter(command: readonly string[]): Promise<RunResult> {
+    return run('ip', ['netns', 'exec', this.#switchNamespace, ...command]);
   }
 
   /** Lets the lab outlive this process. */
@@ -53,7 +64,7 @@ export class Lab {
   }
 }
 
-/** Makes hosts h1, h2 … with addresses 192.168.77.11, .12 … and starts what is asked for in each. */
+/** Makes hosts h1, h2 … with addresses 192.168.77.11, .12 … (segment 1: 192.168.87.…) and starts what is asked for in each. */
 export async function createLab(options: LabOptions): Promise<Lab> {
   const say = options.say ?? (() => undefined);
   await installRequirements(say);
@@ -64,11 +75,14 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const state: LabState = { owner: process.pid, switchNamespace, holders: [] };
   writeState(folder, state);
   const hosts: Host[] = [];
-  const lab = new Lab(folder, hosts);
+  const lab = new Lab(folder, hosts, switchNamespace);
   try {
-    await makeSwitch(switchNamespace);
+    const segments = [...new Set([0, ...(options.segments ?? [])])];
+    await makeSwitches(switchNamespace, segments);
     for (let index = 0; index < options.hosts; index++) {
-      hosts.push(await makeHost(folder, switchNamespace, index));
+      const place = { segment: options.segments?.[index] ?? 0, routed: segments.length > 1 };
+      hosts.push(await makeHost(folder, switchNamespace, index, place));
+      if (options.secondNetwork === true) await plugSecond(lab.host(index), switchNamespace, index);
       writeState(folder, { ...state, holders: hosts.map((host) => host.options.holderPid) });
     }
     if (options.engines !== false) {
@@ -102,28 +116,66 @@ export async function removeAbandonedLabs(all = false): Promise<number> {
   return removed;
 }
 
-async function makeSwitch(namespace: string): Promise<void> {
+/** A switch for each segment, and with more than one the router between them, which has the first address of each. */
+async function makeSwitches(namespace: string, segments: readonly number[]): Promise<void> {
   await run('ip', ['netns', 'add', namespace]);
-  const commands = ['link set lo up', 'link add sw0 type bridge', 'link set sw0 up'];
+  const commands = ['link set lo up'];
+  for (const segment of segments) {
+    commands.push(`link add ${switchOf(segment)} type bridge`, `link set ${switchOf(segment)} up`);
+    if (segments.length > 1)
+      commands.push(`addr add ${networkOf(segment)}.1/${PREFIX_LENGTH} dev ${switchOf(segment)}`);
+  }
   await run('ip', ['-n', namespace, '-batch', '-'], { input: `${commands.join('\n')}\n` });
   await run('ip', ['netns', 'exec', namespace, 'sh', '-c', 'echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables'], {
     check: false,
   });
+  if (segments.length > 1) await run('ip', ['netns', 'exec', namespace, 'sysctl', '-q', '-w', 'net.ipv4.ip_forward=1']);
 }
 
-async function makeHost(folder: string, switchNamespace: string, index: number): Promise<Host> {
+/** The names and networks between are left to other switches of the lab. */
+function switchOf(segment: number): string {
+  return `sw${10 * segment}`;
+}
+
+function networkOf(segment: number): string {
+  return `192.168.${77 + 10 * segment}`;
+}
+
+async function makeHost(
+  folder: string,
+  switchNamespace: string,
+  index: number,
+  { segment, routed }: { segment: number; routed: boolean },
+): Promise<Host> {
   const name = `h${index + 1}`;
-  const address = `192.168.77.${11 + index}`;
+  const address = `${networkOf(segment)}.${11 + index}`;
   const port = `p${index + 1}`;
   const hostFolder = path.join(folder, name);
   const host = await openHost({ name, folder: hostFolder, labFolder: LABS, address, switchNamespace, port });
   const pid = String(host.options.holderPid);
   await run('ip', ['-n', switchNamespace, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pid]);
-  await run('ip', ['-n', switchNamespace, 'link', 'set', port, 'master', 'sw0', 'up']);
+  await run('ip', ['-n', switchNamespace, 'link', 'set', port, 'master', switchOf(segment), 'up']);
   const commands = ['link set lo up', `addr add ${address}/${PREFIX_LENGTH} dev eth0`, 'link set eth0 up'];
+  if (routed) commands.push(`route add default via ${networkOf(segment)}.1`);
   await host.exec(['ip', '-batch', '-'], { input: `${commands.join('\n')}\n` });
   await host.exec(['sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']);
   return host;
+}
+
+/** Connects the host to the second switch, which is in the same namespace as the first. */
+async function plugSecond(host: Host, switchNamespace: string, index: number): Promise<void> {
+  const port = `q${index + 1}`;
+  const pid = String(host.options.holderPid);
+  if (index === 0) await run('ip', ['-n', switchNamespace, 'link', 'add', 'sw1', 'up', 'type', 'bridge']);
+  await run('ip', ['-n', switchNamespace, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth1', 'netns', pid]);
+  await run('ip', ['-n', switchNamespace, 'link', 'set', port, 'master', 'sw1', 'up']);
+  const commands = [`addr add ${secondAddress(index)}/${PREFIX_LENGTH} dev eth1`, 'link set eth1 up'];
+  await host.exec(['ip', '-batch', '-'], { input: `${commands.join('\n')}\n` });
+}
+
+/** The host's address on the second switch, without prefix length. */
+export function secondAddress(index: number): string {
+  return `192.168.78.${11 + index}`;
 }
 
 async function removeLab(folder: string): Promise<void> {

@@ -17,7 +17,10 @@ const REQUIREMENTS: readonly Requirement[] = [
   { program: 'python3', package: 'python3', why: 'tests open sockets of their own inside containers' },
   { program: 'curl', package: 'curl', why: 'tests talk to the API as any HTTP client does' },
   { program: 'script', package: 'bsdutils', why: 'tests need a terminal for docker exec -it' },
+  { program: 'mkfs.ext4', package: 'e2fsprogs', why: 'managers get small disks of their own, to be filled' },
   { program: 'iperf3', package: 'iperf3', why: 'throughput measurements' },
+  { program: 'wireguard-go', package: 'wireguard-go', why: 'encrypted networks on kernels without WireGuard' },
+  { program: 'wg', package: 'wireguard-tools', why: 'encrypted networks' },
 ];
 
 const FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];

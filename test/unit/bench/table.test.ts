@@ -56,6 +56,20 @@ it('a table has a line for each metric in the order of their first samples, and 
   ]);
 });
 
+it('a table has columns for a routed network where one was measured', () => {
+  const ledger = new Ledger();
+  ledger.add(SPEED, 'routed', 98);
+  ledger.add(SPEED, 'waggle', 70);
+  ledger.add(SPEED, 'bare', 100);
+  ledger.add(TIME, 'waggle', 1);
+  expect(renderTable(ledger.results())).toEqual([
+    'metric  unit  Waggle  Swarm  bare  Waggle to Swarm  Waggle to bare  routed  routed to Waggle  routed to bare',
+    '------  ----  ------  -----  ----  ---------------  --------------  ------  ----------------  --------------',
+    'speed   1/s   70.0    -      100                    0.70 worse      98.0    1.40 better       0.98 worse',
+    'time    s     1.00    -      -                                      -',
+  ]);
+});
+
 it('a note is kept once', () => {
   const ledger = new Ledger();
   for (const text of ['one', 'two', 'one']) ledger.note(text);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   resolveAdvertiseAddress,
   resolveDataPathAddress,
+  validateDataPathPort,
   resolveListenAddress,
 } from '../../../../cli/daemon/addresses.ts';
 
@@ -62,14 +63,47 @@ describe('resolveAdvertiseAddress', () => {
   });
 });
 
+const BOTH = new Map([
+  ['eth0', ['192.168.1.5']],
+  ['eth1', ['10.9.0.5', 'fd00:9::5', 'fd00:9::6']],
+  ['eth3', ['fd00:3::1']],
+  ['eth4', ['fd00::4', 'fd00::5']],
+  ['eth5', []],
+]);
+
 describe('resolveDataPathAddress', () => {
   it('is the advertised address unless it is given', () => {
     expect(resolveDataPathAddress(undefined, '192.168.1.5', TWO)).toBe('192.168.1.5');
     expect(resolveDataPathAddress('eth1', '192.168.1.5', TWO)).toBe('10.9.0.5');
     expect(resolveDataPathAddress('10.9.0.5', '192.168.1.5', TWO)).toBe('10.9.0.5');
   });
-  it('refuses the zero address and unknown interfaces', () => {
-    expect(() => resolveDataPathAddress('0.0.0.0', '192.168.1.5', TWO)).toThrow('non-zero');
-    expect(() => resolveDataPathAddress('wlan7', '192.168.1.5', TWO)).toThrow('could not find network interface');
+  it.each([
+    { text: 'eth1', address: '10.9.0.5' },
+    { text: 'eth3', address: 'fd00:3::1' },
+    { text: 'FD00:3:0::1', address: 'fd00:3::1' },
+  ])('takes $text', ({ text, address }) => {
+    expect(resolveDataPathAddress(text, '192.168.1.5', BOTH)).toBe(address);
+  });
+  const words = 'data path address must be a non-zero IP address or network interface (without a port number)';
+  it.each([
+    { text: '0.0.0.0', why: words },
+    { text: '::', why: words },
+    { text: 'wlan7', why: words },
+    { text: '10.9.0.5:4789', why: words },
+    { text: '10.9.0.6', why: 'data path address 10.9.0.6 is not an address of this host' },
+    { text: 'fd00::6', why: 'data path address fd00::6 is not an address of this host' },
+    { text: 'eth4', why: 'interface eth4 has more than one IPv6 address (fd00::4 and fd00::5)' },
+    { text: 'eth5', why: 'interface eth5 has no usable IPv4 or IPv6 address' },
+  ])('refuses $text', ({ text, why }) => {
+    expect(() => resolveDataPathAddress(text, '192.168.1.5', BOTH)).toThrow(why);
+  });
+});
+
+describe('validateDataPathPort', () => {
+  it.each([undefined, 0])('takes %s for the default', (port) => expect(validateDataPathPort(port)).toBe(0));
+  it.each([1024, 4789, 49_151])('takes %s', (port) => expect(validateDataPathPort(port)).toBe(port));
+  it.each([-1, 1023, 49_152, 70_000, 5000.5, Number.NaN])('refuses %s', (port) => {
+    const why = `Datapath port number is not in valid range (1024-49151) : ${port}`;
+    expect(() => validateDataPathPort(port)).toThrow(why);
   });
 });

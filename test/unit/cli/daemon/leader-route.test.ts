@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { routeToLeader } from '../../../../cli/daemon/leader-route.ts';
-import type { ControlApi } from '../../../../manager/controlapi/control-api.ts';
+import type { OperationRunner, RequestMark } from '../../../../manager/leaderproxy/leader-operations.ts';
 import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { VirtualClock } from '../../../fixtures/virtual-clock.ts';
 
@@ -11,6 +11,7 @@ class Bench {
   readonly clock = new VirtualClock();
   readonly listeners = new Set<() => void>();
   readonly calls: string[] = [];
+  readonly marks: (RequestMark | undefined)[] = [];
   kind: Kind = 'none';
   epoch = '1/0';
   answer: (where: string, operation: string) => Promise<unknown> = (where) => Promise.resolve(where);
@@ -21,9 +22,8 @@ class Bench {
       this.listeners.add(listener);
       return () => this.listeners.delete(listener);
     },
-    local: this.#control('local'),
-    remote: this.#control('remote'),
-    readBarrier: async () => void this.calls.push('barrier'),
+    local: this.#runner('local'),
+    remote: this.#runner('remote'),
     clock: this.clock,
   });
 
@@ -33,13 +33,14 @@ class Bench {
     for (const listener of this.listeners) listener();
   }
 
-  #control(where: string): ControlApi {
-    return new Proxy({} as ControlApi, {
-      get: (_, operation) => () => {
-        this.calls.push(`${where}.${String(operation)}`);
-        return this.answer(where, String(operation));
+  #runner(where: string): OperationRunner {
+    return {
+      run: (operation, _args, mark) => {
+        this.calls.push(`${where}.${operation}`);
+        this.marks.push(mark);
+        return this.answer(where, operation);
       },
-    });
+    };
   }
 }
 
@@ -47,12 +48,16 @@ const notLeading = (): Promise<never> =>
   Promise.reject(new WaggleError('unavailable', 'this manager does not lead the swarm'));
 
 describe('routeToLeader', () => {
-  it('answers reads here after a barrier, while this manager leads', async () => {
+  it('answers here, while this manager leads; changes have a name of their own', async () => {
     const bench = new Bench();
     bench.lead('self', '1/1');
     await bench.api.listNodes({ filters: {} });
     await bench.api.removeService({ ref: 'web' });
-    expect(bench.calls).toEqual(['barrier', 'local.listNodes', 'local.removeService']);
+    expect(bench.calls).toEqual(['local.listNodes', 'local.removeService']);
+    expect(bench.marks).toEqual([
+      undefined,
+      { request: expect.stringMatching(/^[0-9a-z]{25}$/) as string, isRepeat: false },
+    ]);
     expect(bench.listeners.size).toBe(0);
   });
 
@@ -95,15 +100,31 @@ describe('routeToLeader', () => {
     expect(await listed).toBe('local');
   });
 
-  it('does not ask a change again whose outcome is unknown', async () => {
+  it.each([
+    { id: 'nobody answers until another one is elected', make: () => new Promise(() => undefined) },
+    { id: 'the connection breaks', make: () => Promise.reject(new WaggleError('unavailable', 'read ECONNRESET')) },
+  ])('asks a change again under its name when $id', async ({ make }) => {
     const bench = new Bench();
     bench.lead('other', '1/7');
-    bench.answer = () => new Promise(() => undefined);
-    const removed = expect(bench.api.removeService({ ref: 'web' })).rejects.toThrow('may or may not');
+    bench.answer = (where) => (where === 'remote' ? make() : Promise.resolve(where));
+    const removed = bench.api.removeService({ ref: 'web' });
     await bench.clock.advance(10);
     bench.lead('self', '2/1');
+    await bench.clock.advance(50);
+    expect(await removed).toBe('local');
+    const [first] = bench.marks;
+    expect(bench.marks).toEqual([first, { ...first, isRepeat: true }]);
+  });
+
+  it('says that the outcome of a change is unknown when nobody tells in time', async () => {
+    const bench = new Bench();
+    bench.lead('other', '1/7');
+    bench.answer = () => Promise.reject(new WaggleError('unavailable', 'read ECONNRESET'));
+    const removed = expect(bench.api.removeService({ ref: 'web' })).rejects.toThrow('may or may not');
+    await bench.clock.advance(10);
+    bench.lead('none', '1/0');
+    await bench.clock.advance(9000);
     await removed;
-    expect(bench.calls).toEqual(['remote.removeService']);
   });
 
   it('passes refusals on at once', async () => {

@@ -118,7 +118,7 @@ class Run {
   }
 
   async #attach(reference: string): Promise<void> {
-    const request = { nodeId: 'n1', networkId: 'net1', reference };
+    const request = { nodeId: 'n1', networkId: 'net1', reference, ipv6: /[02468]$/.test(reference) };
     await this.bench.attachments.allocate(request).catch((error: unknown) => {
       expect(messageOf(error)).toMatch(/^(no leader|could not find an available IP)$/);
     });
@@ -156,12 +156,21 @@ describe('Allocator', () => {
     async (steps) => {
       const run = new Run();
       await run.bench.store.update((tx) =>
-        tx.create('networks', newNetwork('net1', { IPAMOptions: { Configs: [{ Subnet: '10.50.0.0/29' }] } })),
+        tx.create(
+          'networks',
+          newNetwork('net1', {
+            IPv6Enabled: true,
+            IPAMOptions: {
+              Configs: [{ Subnet: '10.50.0.0/30' }, { Subnet: 'fd00:50::/125' }, { Subnet: '10.51.0.0/29' }],
+            },
+          }),
+        ),
       );
       await run.bench.start();
       for (const one of steps) await run.apply(one);
       await run.clear();
-      expect(run.bench.allocator.addresses.freeCount('net1')).toBe(5);
+      expect(run.bench.allocator.addresses.freeCount('net1')).toBe(6);
+      expect(run.bench.allocator.addresses.freeCount('net1', 6)).toBe(6);
       expect(run.bench.allocator.addresses.holdings()).toEqual([]);
       await run.bench.allocator.stop();
     },

@@ -66,12 +66,13 @@ describe('Allocator: networks and tasks', () => {
   test('a failed network says why, and so do its tasks', async () => {
     const bench = await startedBench();
     await bench.store.update((tx) => {
-      tx.create('networks', newNetwork('net1', { IPv6Enabled: true }));
+      tx.create('networks', newNetwork('net1', { IPAMOptions: { Configs: [{ Subnet: '10.5.0.0/32' }] } }));
       tx.create('tasks', newTask('t1', { Spec: onNet('net1') }));
     });
     await bench.settle();
-    expect(bench.network('net1').AllocationError).toBe('IPv6 networks are not supported yet');
-    expect(bench.task('t1').Status).toMatchObject({ State: 'new', Err: 'IPv6 networks are not supported yet' });
+    const why = 'failed to allocate gateway (): No available addresses on this pool';
+    expect(bench.network('net1').AllocationError).toBe(why);
+    expect(bench.task('t1').Status).toMatchObject({ State: 'new', Err: why });
     await bench.allocator.stop();
   });
 
@@ -101,6 +102,38 @@ describe('Allocator: networks and tasks', () => {
     await bench.store.update((tx) => tx.remove('tasks', 't3'));
     await bench.settle();
     expect(bench.allocator.addresses.freeCount('net1')).toBe(0);
+    await bench.allocator.stop();
+  });
+
+  test('tasks get addresses out of every subnet of a family, and one of each family or none', async () => {
+    const bench = await startedBench();
+    const Configs = [
+      { Subnet: 'fd00:50::/125', IPRange: 'fd00:50::4/126' },
+      { Subnet: '10.50.0.0/30' },
+      { Subnet: '10.51.0.0/24', IPRange: '10.51.0.64/26' },
+    ];
+    const ids = ['t1', 't2', 't3', 't4', 't5'];
+    await bench.store.update((tx) => {
+      tx.create('networks', newNetwork('net1', { IPv6Enabled: true, IPAMOptions: { Configs } }));
+      for (const id of ids) tx.create('tasks', newTask(id, { Spec: onNet('net1') }));
+    });
+    await bench.settle();
+    expect(ids.map((id) => bench.task(id).NetworksAttachments?.[0]?.Addresses)).toEqual([
+      ['10.50.0.2/30', 'fd00:50::4/125'],
+      ['10.51.0.64/24', 'fd00:50::5/125'],
+      ['10.51.0.65/24', 'fd00:50::6/125'],
+      ['10.51.0.66/24', 'fd00:50::7/125'],
+      undefined,
+    ]);
+    const free = bench.allocator.addresses.freeCount('net1');
+    await setState(bench, 't2', 'failed');
+    expect(bench.task('t5').NetworksAttachments?.[0]?.Addresses).toEqual(['10.51.0.67/24', 'fd00:50::5/125']);
+    expect(bench.allocator.addresses.freeCount('net1')).toBe(free);
+    await bench.restart();
+    const held = bench.allocator.addresses.holdings().map(({ address }) => address);
+    expect(held.filter((address) => address.includes(':')).toSorted()).toEqual(
+      [4, 5, 6, 7].map((last) => `fd00:50::${last}/125`),
+    );
     await bench.allocator.stop();
   });
 

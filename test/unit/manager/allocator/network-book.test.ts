@@ -55,6 +55,29 @@ describe('NetworkBook', () => {
     expect({ Subnets, VNIs }).toEqual({ Subnets: [config], VNIs: [77] });
   });
 
+  test('each subnet has its gateway, and each IPv4 one its VNI', () => {
+    const configs = [
+      { Subnet: 'FD00:0001::/64', IPRange: 'fd00:1::8000:0/112' },
+      { Subnet: '10.7.0.0/24' },
+      { Subnet: '10.8.0.0/24', Gateway: '10.8.0.254' },
+      { Subnet: 'fd00:2::/64', Gateway: 'fd00:2::FF' },
+    ];
+    const { Subnets, VNIs } = new NetworkBook().plan(network('a', { IPAMOptions: { Configs: configs } }), POOLS);
+    expect(VNIs).toEqual([4096, 4097]);
+    expect(Subnets).toEqual([
+      { Subnet: 'fd00:1::/64', Gateway: 'fd00:1::1', IPRange: 'fd00:1::8000:0/112' },
+      { Subnet: '10.7.0.0/24', Gateway: '10.7.0.1', IPRange: '10.7.0.0/24' },
+      { Subnet: '10.8.0.0/24', Gateway: '10.8.0.254', IPRange: '10.8.0.0/24' },
+      { Subnet: 'fd00:2::/64', Gateway: 'fd00:2::ff', IPRange: 'fd00:2::/64' },
+    ]);
+  });
+
+  test('a network with IPv6 subnets only gets an IPv4 one of the pools', () => {
+    const { Subnets, VNIs } = new NetworkBook().plan(network('a', ipam({ Subnet: 'fd00:1::/64' })), POOLS);
+    expect(Subnets.map(({ Subnet }) => Subnet)).toEqual(['10.0.1.0/24', 'fd00:1::/64']);
+    expect(VNIs).toEqual([4096]);
+  });
+
   test('the default gateway steps over auxiliary addresses', () => {
     const spec = ipam({ Subnet: '10.9.0.0/24', AuxiliaryAddresses: { a: '10.9.0.1' } });
     expect(new NetworkBook().plan(network('a', spec), POOLS).Subnets[0]?.Gateway).toBe('10.9.0.2');
@@ -153,7 +176,46 @@ describe('NetworkBook', () => {
       text: 'could not obtain vxlan id for pool 10.0.1.0/24: requested id does not belong to [0, 16777215]',
     },
     { id: 'vni no number', spec: vxlan('12x'), text: 'invalid vxlan id value "12x" passed' },
-    { id: 'IPv6', spec: { IPv6Enabled: true }, text: 'IPv6 networks are not supported yet' },
+    {
+      id: 'IPv6 overlap',
+      spec: ipam({ Subnet: 'fd00:77:0:1::/64' }),
+      text: 'invalid pool request: Pool overlaps with other one on this address space',
+    },
+    {
+      id: 'IPv6 host bits',
+      spec: ipam({ Subnet: 'fd00:5::1/64' }),
+      text: 'invalid network config:\ninvalid subnet fd00:5::1/64: it should be fd00:5::/64',
+    },
+    {
+      id: 'IPv6 prefix too long',
+      spec: ipam({ Subnet: 'fd00:5::/129' }),
+      text: 'invalid network config:\ninvalid subnet fd00:5::/129: invalid CIDR block notation',
+    },
+    {
+      id: 'IPv4 in disguise',
+      spec: ipam({ Subnet: '::ffff:a05:0/112' }),
+      text: 'invalid network config:\ninvalid subnet ::ffff:a05:0/112: invalid CIDR block notation',
+    },
+    {
+      id: 'IPv6 gateway outside',
+      spec: ipam({ Subnet: 'fd00:5::/64', Gateway: 'fd00:6::1' }),
+      text: "invalid network config:\ninvalid gateway fd00:6::1: parent subnet fd00:5::/64 doesn't contain this address",
+    },
+    {
+      id: 'IPv4 gateway of an IPv6 subnet',
+      spec: ipam({ Subnet: 'fd00:5::/64', Gateway: '10.5.0.1' }),
+      text: "invalid network config:\ninvalid gateway 10.5.0.1: parent subnet fd00:5::/64 doesn't contain this address",
+    },
+    {
+      id: 'IPv6 gateway is the subnet-router anycast address',
+      spec: ipam({ Subnet: 'fd00:5::/64', Gateway: 'fd00:5::' }),
+      text: 'failed to allocate gateway (fd00:5::): Address already in use',
+    },
+    {
+      id: 'no room for IPv6',
+      spec: ipam({ Subnet: 'fd00:5::/128' }),
+      text: 'failed to allocate gateway (): No available addresses on this pool',
+    },
     {
       id: 'driver',
       spec: { DriverConfiguration: { Name: 'macvlan' } },
@@ -162,7 +224,8 @@ describe('NetworkBook', () => {
     { id: 'IPAM driver', spec: { IPAMOptions: { Driver: { Name: 'x' } } }, text: 'could not resolve IPAM driver x' },
   ])('refuses: $id', ({ spec, text }) => {
     const book = new NetworkBook();
-    book.plan(network('other', ipam({ Subnet: '172.20.0.0/16' })), POOLS);
+    const configs = [{ Subnet: '172.20.0.0/16' }, { Subnet: 'fd00:77::/32' }];
+    book.plan(network('other', { IPAMOptions: { Configs: configs } }), POOLS);
     let message = '';
     try {
       book.plan(network('a', spec as Partial<NetworkSpec>), POOLS);

@@ -41,6 +41,20 @@ describe('CertificateAuthority', () => {
       if (present !== undefined) tx.update('nodes', { ...present, ...changes });
     });
 
+  it('tells a manager what to lock its keys with, and nobody else', async () => {
+    await store.update((tx) => {
+      for (const cluster of [...tx.all('clusters')]) tx.update('clusters', { ...cluster, UnlockKey: 'SWMKEY-1-x' });
+    });
+    const cluster = store.view((tx) => [...tx.all('clusters')][0]);
+    const tokens = created.cluster.JoinTokens;
+    const issued = await authority(true).issue(request(tokens.Manager), undefined);
+    expect(issued.lock).toEqual({ key: 'SWMKEY-1-x', version: cluster?.Version.Index });
+    expect(await authority(true).issue(request(tokens.Worker), undefined)).not.toHaveProperty('lock');
+    const { nodeId } = issued;
+    await change(nodeId, { Spec: { Role: 'worker', Availability: 'active' } });
+    expect(await authority(true).issue(request(), callerOf(nodeId))).not.toHaveProperty('lock');
+  });
+
   it('makes a swarm as Docker does', () => {
     expect(created.cluster).toMatchObject({
       Spec: {

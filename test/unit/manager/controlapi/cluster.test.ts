@@ -57,6 +57,26 @@ describe('updateCluster', () => {
     expect(await fixture.control.getJoinTokens()).toEqual({ Worker: 'token1', Manager: 'token2' });
   });
 
+  test('has an unlock key while managers are locked, and shows it to who asks for it only', async () => {
+    const key = async (): Promise<string> => (await fixture.control.getUnlockKey()).UnlockKey;
+    const locked = { EncryptionConfig: { AutoLockManagers: true } };
+    await update({}, { rotateManagerUnlockKey: true });
+    expect(await key()).toBe('');
+    await update(locked);
+    const first = await key();
+    expect(first).toMatch(/^SWMKEY-1-[A-Za-z0-9+/]{43}$/);
+    expect(JSON.stringify(await fixture.control.getCluster())).not.toContain(first.slice(9));
+    await update({ ...locked, Labels: { a: 'b' } });
+    expect(await key()).toBe(first);
+    await update(locked, { rotateManagerUnlockKey: true });
+    const second = await key();
+    expect(second).not.toBe(first);
+    await update({});
+    expect(await key()).toBe('');
+    await update(locked);
+    expect([first, second, '']).not.toContain(await key());
+  });
+
   const refusals: { id: string; spec: Partial<ClusterSpec>; more?: object; code: string; message: string }[] = [
     {
       id: 'another name',
@@ -82,12 +102,6 @@ describe('updateCluster', () => {
       more: { version: 0 },
       code: 'unknown',
       message: rpc('Unknown', 'update out of sequence'),
-    },
-    {
-      id: 'autolock',
-      spec: { EncryptionConfig: { AutoLockManagers: true } },
-      code: 'unimplemented',
-      message: 'locking managers (autolock) is not supported yet',
     },
     {
       id: 'a signing key',

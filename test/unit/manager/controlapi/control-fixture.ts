@@ -19,7 +19,9 @@ export const ALLOCATED = {
 };
 
 /** A swarm of a manager m1 and a worker w1 with the network net1 (n1), and its control API. IDs are `id1`, `id2` … */
-export async function controlFixture(options: { promotion?: boolean } = {}): Promise<ControlFixture> {
+export async function controlFixture(
+  options: { promotion?: boolean; canSpareManagers?: (raftIds: readonly number[]) => boolean } = {},
+): Promise<ControlFixture> {
   const clock = new VirtualClock();
   const store = memoryStore({ clock });
   let ids = 0;
@@ -33,6 +35,11 @@ export async function controlFixture(options: { promotion?: boolean } = {}): Pro
       newId: () => `id${++ids}`,
       joinToken: () => `token${++tokens}`,
       isTaskUpToDate: (service, task) => service.SpecVersion === task.SpecVersion,
+      canSpareManagers: options.canSpareManagers ?? (() => true),
+      diagnosis: {
+        check: () => Promise.reject(new Error('nobody to ask')),
+        trace: () => Promise.reject(new Error('nobody to ask')),
+      },
     },
   );
   await store.update((tx) => {

@@ -134,12 +134,43 @@ describe('createNetwork', () => {
         config: { Subnet: '10.5.0.0/16', Gateway: 'fd00::1' },
         text: 'subnet 10.5.0.0/16 does not contain gateway fd00::1',
       },
+      {
+        id: 'IPv6 that is not enabled',
+        config: { Subnet: 'fd00::/64' },
+        text: 'subnet fd00::/64 is IPv6, which is not enabled for the network (--ipv6)',
+      },
+      {
+        id: 'link-local subnet',
+        config: { Subnet: 'fe80::/64' },
+        text: 'subnet fe80::/64 has no addresses for containers (linkLocal)',
+      },
+      {
+        id: 'multicast subnet',
+        config: { Subnet: '224.1.0.0/16' },
+        text: 'subnet 224.1.0.0/16 has no addresses for containers (multicast)',
+      },
     ].map(({ id, config, text }) => ({
       id,
       spec: ipam(config),
       code: 'invalid-argument',
       message: rpc('InvalidArgument', `ipam configuration: ${text}`),
     })),
+    {
+      id: 'too many subnets',
+      spec: { IPAMOptions: { Configs: Array.from({ length: 65 }, (_, at) => ({ Subnet: `10.7.${at}.0/24` })) } },
+      code: 'invalid-argument',
+      message: rpc('InvalidArgument', 'ipam configuration: 65 subnets, at most 64 are possible'),
+    },
+    {
+      id: 'IPv6 in frames that are too small for it',
+      spec: {
+        ...ipam({ Subnet: 'fd00::/64' }),
+        IPv6Enabled: true,
+        DriverConfiguration: { Name: 'overlay', Options: { 'com.docker.network.driver.mtu': '1279' } },
+      },
+      code: 'invalid-argument',
+      message: rpc('InvalidArgument', 'IPv6 needs an MTU of 1280 or more, not com.docker.network.driver.mtu=1279'),
+    },
   ];
   test.each(refusals)('refuses: $id', async ({ spec, code, message }) => {
     const creation = fixture.control.createNetwork({ spec: { Name: 'net2', ...spec } });

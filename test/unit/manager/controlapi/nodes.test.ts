@@ -75,6 +75,43 @@ describe('updateNode', () => {
     expect(both.map((result) => result.status)).toEqual(['fulfilled', 'rejected']);
   });
 
+  describe('that would cost the managers their quorum', () => {
+    const text = "can't remove member from the raft: this would result in a loss of quorum";
+    let asked: (readonly number[])[];
+    const manager = (raftId: number, spec: NodeSpec) => ({ Spec: spec, RaftID: raftId, CertificateRole: 'manager' });
+    const MANAGER: NodeSpec = { Role: 'manager', Availability: 'active' };
+    beforeEach(async () => {
+      asked = [];
+      const canSpareManagers = (ids: readonly number[]): boolean => {
+        asked.push(ids);
+        return ids.length < 2;
+      };
+      fixture = await controlFixture({ canSpareManagers });
+      await setNode('m1', manager(1, MANAGER));
+      await setNode('w1', manager(2, MANAGER));
+      await fixture.store.update((tx) =>
+        tx.create('nodes', newNode('m3', 'gamma', { ...manager(3, MANAGER), CertificateRole: 'manager' })),
+      );
+    });
+
+    test('is refused, and nothing is done; those on their way out count', async () => {
+      await update('w1', WORKER);
+      await expect(update('m3', WORKER)).rejects.toMatchObject({
+        code: 'failed-precondition',
+        message: rpc('FailedPrecondition', text),
+      });
+      expect(asked).toEqual([[2], [3, 2]]);
+      expect(fixture.store.view((tx) => tx.get('nodes', 'm3')?.Spec)).toEqual(MANAGER);
+    });
+
+    test('is not asked for one that never took part, or one whose role stays', async () => {
+      await setNode('m3', { RaftID: undefined });
+      await update('m3', WORKER);
+      await update('w1', { ...MANAGER, Availability: 'drain' });
+      expect(asked).toEqual([]);
+    });
+  });
+
   test('a promotion is refused where there can be one manager only', async () => {
     fixture = await controlFixture({ promotion: false });
     await expect(update('w1', { ...WORKER, Role: 'manager' })).rejects.toMatchObject({ code: 'unimplemented' });
@@ -99,11 +136,14 @@ describe('removeNode', () => {
     });
   });
 
-  test('a demoted manager that still has its certificate is not removed', async () => {
-    await setNode('w1', { CertificateRole: 'manager' });
-    await expect(fixture.control.removeNode({ ref: 'w1', force: true })).rejects.toMatchObject({
-      code: 'failed-precondition',
-    });
+  test('a demoted manager that still has its certificate is not removed, unless it is down and cannot give it up', async () => {
+    await setNode('w1', { CertificateRole: 'manager', Status: { State: 'ready' } });
+    const remove = () => fixture.control.removeNode({ ref: 'w1', force: true });
+    await expect(remove()).rejects.toMatchObject({ code: 'failed-precondition' });
+    await setNode('w1', { Status: { State: 'down' }, ManagerStatus: { Reachability: 'unreachable', Addr: '' } });
+    await expect(remove()).rejects.toMatchObject({ code: 'failed-precondition' });
+    await setNode('w1', { ManagerStatus: undefined });
+    await expect(remove()).resolves.toEqual({});
   });
 
   test('takes its right to return, its tasks and its addresses', async () => {

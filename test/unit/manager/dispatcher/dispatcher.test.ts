@@ -12,9 +12,13 @@ import type { NodeObject } from '../../../../proto/objects/node.ts';
 import type { TaskObject } from '../../../../proto/objects/task.ts';
 import type { Caller } from '../../../../proto/rpc/caller.ts';
 import { WaggleError } from '../../../../proto/runtime/errors.ts';
+import { tunnelAddress } from '../../../../proto/objects/tunnel.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { networkObject, newTaskObject, statusOf } from '../../../fixtures/task-object.ts';
 import { settle, VirtualClock } from '../../../fixtures/virtual-clock.ts';
+
+const KEY_A = `${'A'.repeat(43)}=`;
+const KEY_B = `${'B'.repeat(42)}A=`;
 
 const registration = {
   description: {
@@ -26,6 +30,7 @@ const registration = {
   advertiseAddress: '10.0.0.2',
   dataPathAddress: '10.0.0.2',
   gossipAddress: '10.0.0.2:7946',
+  tunnelKey: '',
 };
 
 /** Refuses every proposal while `broken`. */
@@ -227,6 +232,37 @@ describe('Dispatcher', () => {
       expect(peer.got.at(-1)?.gossipPeers.map((one) => one.nodeId)).toEqual(['n1', 'n2']);
       expect(peer.got.at(-1)?.managers).toMatchObject([{ address: '10.0.0.1:2377' }]);
       expect(peer.got.length).toBe(before + 1);
+    });
+
+    it('give a node that can encrypt an address of its own for good, and tell everybody its key', async () => {
+      const keyed = async (nodeId: string, tunnelKey: string): Promise<void> => {
+        new Peer<SessionMessage>().open((stream) =>
+          dispatcher.session({ ...registration, tunnelKey }, caller(nodeId), stream),
+        );
+        await settle();
+        await clock.advance(200);
+      };
+      const { peer } = await joined('n2');
+      expect(peer.got.at(-1)?.tunnelPeers).toEqual([]);
+      await keyed('n1', KEY_A);
+      const address = node('n1')?.Tunnel?.Address ?? '';
+      expect(node('n1')?.Tunnel).toEqual({ Address: tunnelAddress('n1', new Set()), PublicKey: KEY_A });
+      expect(peer.got.at(-1)?.tunnelPeers).toMatchObject([{ nodeId: 'n1', publicKey: KEY_A, address }]);
+      await keyed('n1', '');
+      expect(peer.got.at(-1)?.tunnelPeers).toEqual([]);
+      await keyed('n1', KEY_B);
+      expect(node('n1')?.Tunnel).toEqual({ Address: address, PublicKey: KEY_B });
+    });
+
+    it('take no key that another node has', async () => {
+      for (const nodeId of ['n1', 'n2']) {
+        new Peer<SessionMessage>().open((stream) =>
+          dispatcher.session({ ...registration, tunnelKey: KEY_A }, caller(nodeId), stream),
+        );
+        await settle();
+      }
+      expect(node('n1')?.Tunnel?.PublicKey).toBe(KEY_A);
+      expect(node('n2')?.Tunnel?.PublicKey).toBe('');
     });
 
     it('end when the leader stops, and nothing is answered any more', async () => {

@@ -407,8 +407,9 @@ describe('info', () => {
     };
     const { text } = await front.ask('GET', '/v1.41/info');
     expect(text.startsWith('{"ID":"E","Big":9223372036854775807, "Swarm":{')).toBe(true);
-    expect(text.endsWith(',"Name":"h1"}')).toBe(true);
-    const { Swarm } = JSON.parse(text) as { Swarm: Record<string, unknown> };
+    expect(text).toContain('},"Name":"h1","Warnings":[');
+    const { Swarm, Warnings } = JSON.parse(text) as { Swarm: Record<string, unknown>; Warnings: unknown };
+    expect(Warnings).toEqual(Swarm['Warnings']);
     expect(Swarm).toMatchObject({
       NodeID: 'node1',
       LocalNodeState: 'active',
@@ -419,6 +420,23 @@ describe('info', () => {
     });
     expect(Swarm['Warnings']).toHaveLength(1);
     expect(text).not.toContain('secret');
+  });
+
+  const WARNINGS = [
+    { id: 'none of its own', given: 'null', own: [] },
+    { id: 'some of its own', given: '["no swap limit"]', own: ['no swap limit'] },
+  ];
+  it.each(WARNINGS)("puts the swarm's warnings behind the engine's: $id", async ({ given, own }) => {
+    front.engine.json('GET /info', 200, `{"Warnings":${given},"Swarm":{}}`);
+    front.backend.answers = {
+      getCluster: { ID: 'c', JoinTokens: {} },
+      listNodes: [
+        { ID: 'a', ManagerStatus: {} },
+        { ID: 'b', ManagerStatus: {} },
+      ],
+    };
+    const { Warnings } = JSON.parse((await front.ask('GET', '/info')).text) as { Warnings: string[] };
+    expect(Warnings).toEqual([...own, expect.stringContaining('Running Swarm in a two-manager configuration')]);
   });
 
   it('shows a swarm that cannot be asked in Error', async () => {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ControlApi } from '../../../../manager/controlapi/control-api.ts';
+import { ControlStream } from '../../../../manager/leaderproxy/control-stream.ts';
 import { LeaderControl } from '../../../../manager/leaderproxy/leader-control.ts';
 import { ManagerConnection } from '../../../../proto/rpc/manager-connection.ts';
-import { callUnary } from '../../../../proto/rpc/unary.ts';
 import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { type LoopbackManager, startLoopbackManager } from '../../../fixtures/loopback-manager.ts';
@@ -30,11 +30,11 @@ describe('LeaderControl', () => {
   });
 
   it('passes arguments and results', async () => {
-    expect(await leader.api.getNode({ ref: 'self' })).toEqual({ ID: 'self', Spec: { Name: 'é' } });
+    expect(await leader.run('getNode', { ref: 'self' })).toEqual({ ID: 'self', Spec: { Name: 'é' } });
   });
 
   it('passes errors with code and words', async () => {
-    await expect(leader.api.removeNode({ ref: 'x', force: false })).rejects.toMatchObject({
+    await expect(leader.run('removeNode', { ref: 'x', force: false })).rejects.toMatchObject({
       code: 'failed-precondition',
       message: 'node x is not down and can’t be removed',
     });
@@ -46,23 +46,51 @@ describe('LeaderControl', () => {
     { id: 'nobody there', make: () => (address = '127.0.0.1:1'), code: 'unavailable', message: 'ECONNREFUSED' },
   ])('fails when $id', async ({ make, code, message }) => {
     make();
-    await expect(leader.api.getNode({ ref: 'x' })).rejects.toMatchObject({
+    await expect(leader.run('getNode', { ref: 'x' })).rejects.toMatchObject({
       code,
       message: expect.stringContaining(message) as string,
     });
   });
 
+  it('carries what is longer than a message, and many at a time', async () => {
+    const long = 'ü'.repeat(3 * 1024 * 1024);
+    const refs = [long, ...Array.from({ length: 200 }, (_, index) => `n${index}`)];
+    const answers = await Promise.all(refs.map((ref) => leader.run('getNode', { ref })));
+    expect((answers as { ID: string }[]).map(({ ID }) => ID === long || ID)).toEqual([true, ...refs.slice(1)]);
+  });
+
+  it('fails what is under way when the leader goes away, and asks the next one anew', async () => {
+    const waits = Promise.withResolvers<never>();
+    served = { ...served, listTasks: () => waits.promise } as unknown as ControlApi;
+    const answer = leader.run('listTasks', { filters: {} }).catch((error: unknown) => error);
+    await leader.run('getNode', { ref: 'x' });
+    await manager.server.stop();
+    expect(await answer).toMatchObject({ code: 'unavailable' });
+    await manager.server.start();
+    address = `127.0.0.1:${manager.server.port}`;
+    expect(await leader.run('getNode', { ref: 'y' })).toMatchObject({ ID: 'y' });
+  });
+
   it.each([
-    { id: 'unknown', operation: 'secret', json: '{}', code: 'unimplemented' },
-    { id: 'inherited', operation: 'constructor', json: '{}', code: 'unimplemented' },
-    { id: 'no JSON', operation: 'getNode', json: '{', code: 'invalid-argument' },
-    { id: 'no object', operation: 'getNode', json: '3', code: 'invalid-argument' },
-  ])('refuses what is $id', async ({ operation, json, code }) => {
-    const connection = new ManagerConnection(manager.address, manager.identity.tls());
-    const request = { operation, argumentsJson: Buffer.from(json) };
-    const options = { clock: systemClock, timeoutMs: 2000 };
-    const answer = callUnary(connection.control, connection.control.invoke, request, options);
-    await expect(answer).rejects.toMatchObject({ code });
-    connection.close();
+    { id: 'unknown', name: 'secret', json: '{}', code: 'unimplemented' },
+    { id: 'inherited', name: 'constructor', json: '{}', code: 'unimplemented' },
+    { id: 'no JSON', name: 'getNode', json: '{', code: 'invalid-argument' },
+    { id: 'no object', name: 'getNode', json: '3', code: 'invalid-argument' },
+  ])('refuses what is $id', async ({ name, json, code }) => {
+    const stream = streamTo(manager);
+    await expect(stream.ask(name, Buffer.from(json))).rejects.toMatchObject({ code });
+    stream.close();
+  });
+
+  it('ends the stream of a caller whose arguments never end', async () => {
+    const stream = streamTo(manager);
+    await expect(stream.ask('getNode', Buffer.alloc(9 * 1024 * 1024))).rejects.toMatchObject({
+      code: 'resource-exhausted',
+    });
   });
 });
+
+function streamTo(manager: LoopbackManager): ControlStream {
+  const connection = new ManagerConnection(manager.address, manager.identity.tls());
+  return new ControlStream({ timeoutMs: 5000 }, { connection, clock: systemClock, onEnd: () => connection.close() });
+}

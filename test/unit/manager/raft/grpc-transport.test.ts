@@ -206,6 +206,19 @@ describe('who is let in', () => {
     expect([two.recorder.messages, two.recorder.snapshots, two.located]).toEqual([[], [], []]);
   });
 
+  it('a swarm that was begun anew at the address of a member is told from the old one', async () => {
+    const other = await start(2, { material: await (await TestCa.make()).material('node2') });
+    const one = await start(1);
+    one.transport.setMembers(new Map([[2, other.address]]));
+    one.transport.send([beat(2, 1)]);
+    await vi.waitFor(() => expect(one.recorder.away).toContain(2), WAIT);
+    await expect(one.transport.sendSnapshot(snapshotTo(2), [Buffer.from('s')])).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('the manager there is one of another swarm'),
+    });
+    expect([other.recorder.messages, other.recorder.snapshots]).toEqual([[], []]);
+  });
+
   it('nothing that is for a member that was here before', async () => {
     const [one, two] = await pair();
     one.transport.setMembers(new Map([[5, two.address]]));

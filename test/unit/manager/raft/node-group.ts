@@ -130,10 +130,14 @@ export class NodeGroup {
         await settle();
         const receiver = this.members.get(message.to);
         if (receiver === undefined || !reaches(message.to) || this.drop(message)) throw new Error('not reached');
-        receiver.node.receiveSnapshot(message, state);
+        await receiver.node.receiveSnapshot(message, inTurn(state));
       },
     };
   }
+}
+
+async function* inTurn(chunks: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
+  for (const chunk of chunks) yield await Promise.resolve(chunk);
 }
 
 export const write = (store: StateStore, id: string): Promise<void> =>

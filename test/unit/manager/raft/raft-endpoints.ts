@@ -53,12 +53,13 @@ export class Recorder implements RaftReceiver {
     this.messages.push(message);
   }
 
-  receiveSnapshot(message: Message, chunks: readonly Uint8Array[]): void {
-    this.snapshots.push({
-      message,
-      bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0),
-      chunks: chunks.length,
-    });
+  async receiveSnapshot(message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const snapshot = { message, bytes: 0, chunks: 0 };
+    for await (const chunk of chunks) {
+      snapshot.bytes += chunk.length;
+      snapshot.chunks++;
+    }
+    this.snapshots.push(snapshot);
   }
 
   unreachable(id: RaftId): void {

@@ -254,6 +254,23 @@ describe('a majority that is lost for good', () => {
   });
 });
 
+describe('timers', () => {
+  it('are those of the settings of the moment', async () => {
+    const group = await NodeGroup.of(3);
+    const settings = { keepOldSnapshots: 0, entriesForSlowFollowers: 3, snapshotInterval: 1000 };
+    const all = [...group.members.values()];
+    for (const { node } of all) node.configure({ ...settings, electionTicks: 200, heartbeatTicks: 5 });
+    const former = group.leader();
+    group.cut.add(former.id);
+    await group.pass(190);
+    expect(all.filter(({ node, id }) => id !== former.id && node.leadership.isLeader)).toEqual([]);
+    for (const { node } of all) node.configure({ ...settings, electionTicks: 10, heartbeatTicks: 2 });
+    await group.pass(60);
+    expect(all.filter(({ node, id }) => id !== former.id && node.leadership.isLeader).length).toBe(1);
+    await group.stop();
+  });
+});
+
 describe('snapshots', () => {
   async function lagging(): Promise<NodeGroup> {
     const group = await NodeGroup.of(3, { snapshotInterval: 5 });
@@ -290,12 +307,28 @@ describe('snapshots', () => {
     const { store, node } = await group.start(3);
     await group.pass(30);
     const { configuration, committed, term } = node.status();
-    const stale = (index: number): void =>
-      node.receiveSnapshot({ type: 'snapshot', from: 1, to: 3, term, meta: { index, term, configuration } }, []);
-    stale(committed);
-    stale(2);
+    const none = (async function* () {})();
+    const stale = (index: number): Promise<void> =>
+      node.receiveSnapshot({ type: 'snapshot', from: 1, to: 3, term, meta: { index, term, configuration } }, none);
+    await stale(committed);
+    await stale(2);
     await settle();
     expect([idsIn(store).length, group.member(3).fatal]).toEqual([20, []]);
+    await group.stop();
+  });
+
+  it('are taken as often as the settings of the moment say', async () => {
+    const group = await NodeGroup.of(1);
+    const { node, store, disk } = group.leader();
+    for (let at = 0; at < 10; at++) await write(store, `before${at}`);
+    expect(disk.state.snapshot).toBeUndefined();
+    const settings = { electionTicks: 10, heartbeatTicks: 2, keepOldSnapshots: 0, entriesForSlowFollowers: 3 };
+    node.configure({ ...settings, snapshotInterval: 4 });
+    await write(store, 'after');
+    await settle();
+    const { snapshot, entries } = disk.state;
+    expect(snapshot?.meta.index).toBe(13);
+    expect(entries.map(({ index }) => index)).toEqual([11, 12, 13]);
     await group.stop();
   });
 

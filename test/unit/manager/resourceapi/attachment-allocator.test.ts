@@ -37,6 +37,29 @@ describe('AttachmentAllocator', () => {
     await bench.allocator.stop();
   });
 
+  test('gives IPv6 addresses of their own, beside the IPv4 ones', async () => {
+    const bench = await startedBench();
+    await bench.store.update((tx) => {
+      const Configs = [{ Subnet: '10.60.0.0/29' }, { Subnet: '10.61.0.0/30' }, { Subnet: 'fd00:60::/126' }];
+      tx.create('networks', newNetwork('both', { IPv6Enabled: true, IPAMOptions: { Configs } }));
+      tx.create('tasks', newTask('t2', { Spec: { Networks: [{ Target: 'both' }] } }));
+    });
+    await bench.settle(600);
+    expect(bench.task('t2').NetworksAttachments?.[0]?.Addresses).toEqual(['10.60.0.2/29', 'fd00:60::2/126']);
+    const on = { networkId: 'both' };
+    expect(await bench.attachments.allocate(request('a', on))).toBe('10.60.0.3/29');
+    expect(await bench.attachments.allocate(request('b', { ...on, ipv6: true }))).toBe('fd00:60::3/126');
+    const none = bench.attachments.allocate(request('c', { ...on, ipv6: true }));
+    await expect(none).rejects.toThrow('could not find an available IP');
+    await bench.attachments.release({ nodeId: 'n1', networkId: 'both', address: 'fd00:60::3' });
+    expect(await bench.attachments.allocate(request('d', { ...on, address: 'fd00:60:0::3' }))).toBe('fd00:60::3/126');
+    expect(await bench.attachments.allocate(request('e', { ...on, address: '10.61.0.2' }))).toBe('10.61.0.2/30');
+    await bench.clock.advance(61_000);
+    await bench.attachments.report({ nodeId: 'n1', held: [{ networkId: 'both', address: 'fd00:60::3' }] });
+    expect(leases(bench)).toEqual(['fd00:60::3/126']);
+    await bench.allocator.stop();
+  });
+
   test.for([
     { id: 'unknown network', fields: { networkId: 'nope' }, code: 'not-found', text: 'network nope not found' },
     {
@@ -53,7 +76,14 @@ describe('AttachmentAllocator', () => {
       code: 'out-of-range',
       text: 'Requested address is out of range',
     },
-    { id: 'no address', fields: { address: 'x' }, code: 'invalid-argument', text: 'invalid IPv4 address: x' },
+    { id: 'no address', fields: { address: 'x' }, code: 'invalid-argument', text: 'invalid IP address: x' },
+    { id: 'IPv6 without any', fields: { ipv6: true }, code: 'out-of-range', text: 'Requested address is out of range' },
+    {
+      id: 'IPv6 address without any',
+      fields: { address: 'fd00::5' },
+      code: 'out-of-range',
+      text: 'Requested address is out of range',
+    },
   ])('refuses: $id', async ({ fields, code, text }) => {
     const bench = await startedBench();
     const error: unknown = await bench.attachments.allocate(request('r', fields)).catch((thrown: unknown) => thrown);

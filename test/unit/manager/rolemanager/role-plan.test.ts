@@ -72,6 +72,20 @@ describe('planRoles', () => {
     expect(planRoles(nodes, raft([1, 2, 3]), all(1, 2)).step).toEqual({ kind: 'none' });
   });
 
+  it('shows one that does not vote yet as no one to count on', () => {
+    const nodes = [node(1, 'manager'), node(2, 'manager')];
+    expect(planRoles(nodes, raft([1], [2]), all(1, 2)).statuses).toEqual([
+      { nodeId: 'node2', status: { Reachability: 'unknown', Addr: 'h2:2377' } },
+    ]);
+  });
+
+  it('shows where members say that they are', () => {
+    const nodes = [node(1, 'manager'), node(2, 'manager')];
+    expect(planRoles(nodes, raft([1, 2]), all(1, 2), new Map([[2, 'new:1']])).statuses).toEqual([
+      { nodeId: 'node2', status: { Reachability: 'reachable', Addr: 'new:1' } },
+    ]);
+  });
+
   it('shows who leads and who can be reached', () => {
     const nodes = [
       node(1, 'manager'),
@@ -92,6 +106,6 @@ describe('keepsQuorum', () => {
     { id: 'the last', voters: [1], without: 1, up: [1], expected: false },
   ];
   for (const { id, voters, without, up, expected } of CASES) {
-    it(id, () => expect(keepsQuorum(voters, without, new Set(up))).toBe(expected));
+    it(id, () => expect(keepsQuorum(voters, [without], new Set(up))).toBe(expected));
   }
 });

@@ -143,10 +143,12 @@ function nodeWith(id: string, fields: NodeFields, running: Case['running']): Nod
   return info;
 }
 
+const NO_ENCRYPTION = { isEncrypted: () => false };
+
 describe('Pipeline', () => {
   test.for(CASES)('$id', ({ spec = {}, ports, running, fits, refused = {}, one, two }) => {
     const task = pendingTask('t', { Spec: spec, ...(ports === undefined ? {} : { Endpoint: { Ports: ports } }) });
-    const pipeline = new Pipeline(DEFAULT_FILTERS, task);
+    const pipeline = new Pipeline(DEFAULT_FILTERS, task, NO_ENCRYPTION);
     const bad = nodeWith('a', refused, running);
     expect(pipeline.fits(bad)).toBe(false);
     expect(pipeline.explain([bad])).toBe(one);
@@ -156,9 +158,27 @@ describe('Pipeline', () => {
     expect(pipeline.fits(bad)).toBe(running !== undefined);
   });
 
+  test('a task on an encrypted network goes only where packets can be encrypted', () => {
+    const attachments = [
+      { NetworkID: 'plain', Addresses: [] },
+      { NetworkID: 'secret', Addresses: [] },
+    ];
+    const task = pendingTask('t', { NetworksAttachments: attachments });
+    const pipeline = new Pipeline(DEFAULT_FILTERS, task, { isEncrypted: (networkId) => networkId === 'secret' });
+    const engine = (Plugins: { Type: string; Name: string }[]): NodeFields => ({
+      description: { Engine: { EngineVersion: '1', Plugins } },
+    });
+    const bare = nodeWith('a', {}, undefined);
+    expect(pipeline.fits(bare)).toBe(false);
+    expect(pipeline.explain([bare])).toBe('missing plugin on 1 node');
+    expect(pipeline.fits(nodeWith('b', engine([{ Type: 'Network', Name: 'wireguard' }]), undefined))).toBe(false);
+    expect(pipeline.fits(nodeWith('c', engine([{ Type: 'Encryption', Name: 'wireguard' }]), undefined))).toBe(true);
+    expect(new Pipeline(DEFAULT_FILTERS, task, NO_ENCRYPTION).fits(bare)).toBe(true);
+  });
+
   test('the first filter that refuses a node counts; most refusals come first, then the order of the filters', () => {
     const task = pendingTask('t', { Spec: { ...cpus(5), Placement: { Constraints: ['node.id==x'] } } });
-    const pipeline = new Pipeline(DEFAULT_FILTERS, task);
+    const pipeline = new Pipeline(DEFAULT_FILTERS, task, NO_ENCRYPTION);
     const big = { description: { Resources: { NanoCPUs: 9e9, MemoryBytes: 0 } } };
     const nodes = [newNode('a'), newNode('b', big), newNode('c', big), newNode('d', { state: 'down' })];
     const text =

@@ -234,8 +234,8 @@ describe('SchedulerState: work', () => {
     const [ready] = DEFAULT_FILTERS as readonly [Filter, ...Filter[]];
     const counted: Filter = {
       ...ready,
-      prepare(task) {
-        const check = ready.prepare(task);
+      prepare(task, context) {
+        const check = ready.prepare(task, context);
         return (info) => {
           checks++;
           return check?.(info) ?? true;

@@ -34,7 +34,7 @@ const EXPECTED: Record<string, Record<Who, Verdict>> = {
   '/waggle.dispatcher.ResourceAllocator/AllocateAddress': nodes(),
   '/waggle.dispatcher.ResourceAllocator/ReleaseAddress': nodes(),
   '/waggle.dispatcher.ResourceAllocator/ReportAddresses': nodes(),
-  '/waggle.control.Control/Invoke': { ...nodes(), worker: 'denied' },
+  '/waggle.control.Control/Operate': { ...nodes(), worker: 'denied' },
 };
 
 function bootstrap(): Record<Who, Verdict> {

@@ -51,6 +51,16 @@ describe('errors over gRPC', () => {
       code: 'unavailable',
       message: 'connect ECONNREFUSED 192.0.2.1:2377',
     },
+    {
+      id: 'a call that lost its connection',
+      thrown: Object.assign(new Error('x'), {
+        code: grpc.status.INTERNAL,
+        details: 'Received RST_STREAM with code 0 (Call ended without gRPC status)',
+        metadata: new grpc.Metadata(),
+      }),
+      code: 'unavailable',
+      message: 'the other side ended the connection',
+    },
     { id: 'ours', thrown: new WaggleError('not-found', 'x'), code: 'not-found', message: 'x' },
   ])('$id', ({ thrown, code, message }) => {
     expect(fromServiceError(thrown)).toMatchObject({ code, message });

@@ -15,12 +15,17 @@ const hurried = { ...systemClock, after: (ms: number, run: () => void) => system
 class FakeAllocator implements AttachmentAllocator {
   readonly held = new Map<string, string>();
   failures = 0;
+  /** Allocations that are made while their answer is lost. */
+  lost = 0;
   #next = 2;
   allocate(_node: string, _network: string, address: string | undefined, reference: string): Promise<string> {
-    if (address === '10.0.1.1') return Promise.reject(new WaggleError('already-exists', 'Address already in use'));
+    const holder = address === undefined ? undefined : this.held.get(address);
+    if (address === '10.0.1.1' || (holder !== undefined && holder !== reference))
+      return Promise.reject(new WaggleError('already-exists', 'Address already in use'));
     const known = [...this.held].find(([, holder]) => holder === reference)?.[0];
     const given = known ?? address ?? `10.0.1.${this.#next++}`;
     this.held.set(given, reference);
+    if (this.lost-- > 0) return Promise.reject(new WaggleError('unavailable', 'the leader changed'));
     return Promise.resolve(`${given}/24`);
   }
   release(_node: string, _network: string, address: string): Promise<void> {
@@ -75,6 +80,15 @@ describe('AddressLeaseClient', () => {
     expect(await waiting).toBe('10.0.1.2/24');
   });
 
+  it('asks again while managers change, and has one address for it', async () => {
+    leases.attach(connection);
+    allocator.lost = 3;
+    expect(await leases.allocate('n', undefined, 'r1')).toBe('10.0.1.2/24');
+    expect([...allocator.held]).toEqual([['10.0.1.2', 'r1']]);
+    allocator.lost = Number.POSITIVE_INFINITY;
+    await expect(leases.allocate('n', undefined, 'r2')).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
   it('releases until the manager knows, over a restart too', async () => {
     allocator.held.set('10.0.1.9', 'old');
     leases.release('n', '10.0.1.9');
@@ -90,10 +104,22 @@ describe('AddressLeaseClient', () => {
     await vi.waitFor(async () => expect(await readdir(`${disk.folder}/agent/releases`)).toEqual([]));
   });
 
+  it('has an address released before it asks for it again', async () => {
+    leases.attach(connection);
+    await leases.allocate('n', '10.0.1.7', 'r1');
+    leases.attach(undefined);
+    leases.release('n', '10.0.1.8');
+    leases.release('n', '10.0.1.7');
+    const again = leases.allocate('n', '10.0.1.7', 'r2');
+    allocator.failures = 1;
+    leases.attach(connection);
+    expect(await again).toBe('10.0.1.7/24');
+    await eventually(() => expect([...allocator.held]).toEqual([['10.0.1.7', 'r2']]));
+  });
+
   it('never lets an old release take away a new lease of the same address', async () => {
     leases.attach(connection);
     await leases.allocate('n', '10.0.1.7', 'r1');
-    allocator.failures = 2;
     leases.release('n', '10.0.1.7');
     await leases.allocate('n', '10.0.1.7', 'r2');
     await leases.report([{ networkId: 'n', address: '10.0.1.7' }]);

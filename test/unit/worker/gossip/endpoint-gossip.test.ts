@@ -1,10 +1,10 @@
 import dgram from 'node:dgram';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { systemRandom } from '../../../../proto/runtime/random.ts';
+import { LOCAL } from '../../../../worker/gossip/core/swim-preset.ts';
 import { EndpointGossip } from '../../../../worker/gossip/endpoint-gossip.ts';
-import { decodeMessage, encodeMessage } from '../../../../worker/gossip/transport/message-codec.ts';
 import { eventually } from '../../../lab/eventually.ts';
 
 const PORT = 17_946;
@@ -23,7 +23,7 @@ async function start(count: number): Promise<EndpointGossip[]> {
     port: PORT,
   }));
   for (let index = 0; index < count; index++) {
-    const options = { nodeId: `n${index}`, bindAddress: address(index), port: PORT };
+    const options = { nodeId: `n${index}`, bindAddress: address(index), port: PORT, preset: LOCAL };
     const node = new EndpointGossip(options, { clock: systemClock, log: silentLog, random: systemRandom });
     await node.start();
     open.push(node);
@@ -68,7 +68,7 @@ it('counts and drops what does not authenticate', async () => {
   a.setKeys(keys);
   const socket = dgram.createSocket('udp4');
   socket.send(Buffer.from('hello'), PORT, address(0));
-  await eventually('a dropped packet', () => a.drops.unauthenticated === 1, { everyMs: 5 });
+  await eventually('a dropped packet', () => a.drops.unknownKey === 1, { everyMs: 5 });
   socket.close();
 });
 
@@ -81,26 +81,56 @@ it('a port that is taken is said in words', async () => {
   await expect(again.start()).rejects.toThrow(`cannot listen on ${address(0)}:${PORT} for gossip`);
 });
 
-it('a message is the same after the wire', () => {
-  const update = { owner: 'o', incarnation: 1_700_000_000_123, base: 1, covers: 3, snapshot: false };
-  const change = { networkId: 'net', endpointId: 'e1', sequence: 2, endpoint: endpoint(1) };
-  const message = {
-    from: 'o',
-    digests: [
-      { owner: 'o', incarnation: 1_700_000_000_123, sequence: 9, count: 2, checksum: 4_294_967_295, coveredTo: 3 },
-    ],
-    replyWanted: true,
-    updates: [
-      {
-        ...update,
-        changes: [
-          { ...change, endpoint: { ...endpoint(1), endpointId: 'e1' } },
-          { networkId: 'net', endpointId: 'e2', sequence: 3 },
-        ],
-      },
-    ],
-    digestCount: 1,
-    synced: true,
-  };
-  expect(decodeMessage(encodeMessage(message))).toEqual(message);
+describe('five nodes on real sockets', () => {
+  const COUNT = 5;
+  async function swarm(): Promise<EndpointGossip[]> {
+    const nodes = await start(COUNT);
+    for (const node of nodes) node.setKeys(keys);
+    nodes.forEach((node, index) => node.publish(endpoint(index)));
+    await eventually('all records everywhere', () => nodes.every((node) => node.network('net').length === COUNT), {
+      everyMs: 10,
+    });
+    return nodes;
+  }
+  const stateOf = (node: EndpointGossip, index: number): string | undefined => node.members.get(`n${index}`)?.state;
+
+  it('a node that stops is dead for all, its records are suspended, and come back with it', async () => {
+    const nodes = await swarm();
+    const [first, ...others] = nodes as [EndpointGossip, ...EndpointGossip[]];
+    const told = new Set<string>();
+    others[0]?.members.onChange((nodeIds) => nodeIds.forEach((nodeId) => told.add(nodeId)));
+    await first.stop();
+    await eventually('death', () => others.every((node) => stateOf(node, 0) === 'dead'), {
+      everyMs: 10,
+      timeoutMs: 15_000,
+    });
+    expect(others.map((node) => node.network('net').length)).toEqual([4, 4, 4, 4]);
+    expect(told).toEqual(new Set(['n0']));
+    const sinceMs = others[0]?.members.get('n0')?.sinceMs ?? 0;
+    expect(Math.abs(systemClock.now() - sinceMs)).toBeLessThan(5_000);
+    await first.start();
+    await eventually(
+      'return',
+      () => others.every((node) => stateOf(node, 0) === 'alive' && node.network('net').length === COUNT),
+      { everyMs: 10, timeoutMs: 15_000 },
+    );
+  });
+
+  it('one that leaves is dropped at once', async () => {
+    const nodes = await swarm();
+    const others = nodes.slice(1);
+    nodes[0]?.leave();
+    await eventually('farewell', () => others.every((node) => stateOf(node, 0) === 'left'), {
+      everyMs: 2,
+      timeoutMs: 5_000,
+    });
+    expect(others.map((node) => node.network('net').length)).toEqual([4, 4, 4, 4]);
+  });
+
+  it('a network is there soon after the first look', async () => {
+    const nodes = await swarm();
+    nodes[0]?.publish({ ...endpoint(9), networkId: 'late' });
+    expect(nodes[3]?.network('late')).toEqual([]);
+    await eventually('its record', () => nodes[3]?.network('late').length === 1, { everyMs: 1, timeoutMs: 5_000 });
+  });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { newUnlockKey } from '../../../../proto/objects/unlock-key.ts';
 import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { CertificateRenewer, renewalTimeMs } from '../../../../worker/identity/certificate-renewer.ts';
@@ -72,6 +73,24 @@ describe('CertificateRenewer', () => {
     expect(identity.tls().certificate).not.toBe(certificate);
     expect(identity.tls().key).not.toBe(key);
     expect((await store.load())?.tls()).toEqual(identity.tls());
+  });
+
+  it('replaces at once a key that was on the disk without its lock, and keeps the new one under it', async () => {
+    await manager.store.update((tx) => {
+      const node = tx.get('nodes', identity.nodeId);
+      if (node !== undefined) tx.update('nodes', { ...node, Spec: { ...node.Spec, Role: 'manager' } });
+    });
+    renewer = await startAt(identity.notBefore);
+    renewer.renewNow();
+    await vi.waitFor(() => expect(identity.role).toBe('manager'));
+    const { key } = identity.tls();
+    const unlockKey = newUnlockKey((size) => new Uint8Array(size));
+    await store.relock({ key: unlockKey, version: Number.MAX_SAFE_INTEGER });
+    await vi.waitFor(() => expect(identity.tls().key).not.toBe(key));
+    expect(store.renewalDue).toBe(false);
+    const again = new IdentityStore({ dataDir: disk.folder });
+    expect((await again.load())?.isLocked).toBe(true);
+    expect(await again.unlock(unlockKey)).toEqual(identity.tls());
   });
 
   it('takes a new role at once', async () => {

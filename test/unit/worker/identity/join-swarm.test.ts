@@ -5,6 +5,7 @@ import { newJoinToken } from '../../../../manager/ca/join-tokens.ts';
 import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { parseJoinToken } from '../../../../proto/objects/join-token.ts';
+import { newUnlockKey } from '../../../../proto/objects/unlock-key.ts';
 import type { Identity } from '../../../../worker/identity/identity.ts';
 import { IdentityStore } from '../../../../worker/identity/identity-store.ts';
 import { joinSwarm } from '../../../../worker/identity/join-swarm.ts';
@@ -57,6 +58,21 @@ describe('joinSwarm over real TLS', () => {
     expect(again?.notAfter).toBeGreaterThan(systemClock.now() + 89 * 86_400_000);
     await expect(join(manager.cluster().JoinTokens.Worker, manager.address)).rejects.toThrow('already part of a swarm');
     expect((await store.load())?.nodeId).toBe(identity.nodeId);
+  });
+
+  it('never writes the key of a manager without the lock of its swarm', async () => {
+    const unlockKey = newUnlockKey((size) => new Uint8Array(size));
+    const locking = await startLoopbackManager({ allowManagers: true });
+    await locking.store.update((tx) => {
+      for (const cluster of [...tx.all('clusters')]) tx.update('clusters', { ...cluster, UnlockKey: unlockKey });
+    });
+    const identity = await join(locking.cluster().JoinTokens.Manager, locking.address);
+    await locking.stop();
+    expect(identity).toMatchObject({ role: 'manager', isLocked: false });
+    const again = new IdentityStore({ dataDir: disk.folder });
+    expect((await again.load())?.isLocked).toBe(true);
+    expect(await again.unlock(unlockKey)).toEqual(identity.tls());
+    expect(store.renewalDue).toBe(false);
   });
 
   it('goes on to the next address when one does not answer', async () => {

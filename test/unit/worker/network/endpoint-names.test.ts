@@ -111,7 +111,7 @@ describe('publishing', () => {
     parts.assign(webTask({ Status: { Timestamp: '', State: 'starting' } }));
     await network.backend['NetworkDriver.CreateEndpoint']({
       ...ids,
-      Interface: { Address: '10.0.1.50/24', MacAddress: '' },
+      Interface: { Address: '10.0.1.50/24', AddressIPv6: '', MacAddress: '' },
     });
     expect(parts.table.own.size).toBe(0);
     await network.backend['NetworkDriver.Join']({ ...ids, SandboxKey: '/s' });

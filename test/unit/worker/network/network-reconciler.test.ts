@@ -42,10 +42,19 @@ async function until(condition: () => boolean): Promise<void> {
   expect(condition()).toBe(true);
 }
 
+/** A comparison ends with a report, and then sets the time of the next. */
+async function compared(times: number): Promise<void> {
+  await until(() => parts.reports.length === times);
+  await settle();
+}
+
 async function lease(): Promise<string> {
   const answer = await network.backend['IpamDriver.RequestAddress']({ PoolID: NETWORK_ID, Address: '', Options: {} });
   const ids = { NetworkID: LOCAL_ID, EndpointID: 'e2' };
-  await network.backend['NetworkDriver.CreateEndpoint']({ ...ids, Interface: { ...answer, MacAddress: '' } });
+  await network.backend['NetworkDriver.CreateEndpoint']({
+    ...ids,
+    Interface: { ...answer, AddressIPv6: '', MacAddress: '' },
+  });
   await network.backend['NetworkDriver.Join']({ ...ids, SandboxKey: '' });
   return answer.Address;
 }
@@ -58,16 +67,16 @@ describe('NetworkReconciler', () => {
     expect(network.endpoint('e1')).toMatchObject({ state: 'joined', address: '10.0.1.20/24' });
     expect(parts.table.own.get('e1')).toMatchObject({ address: '10.0.1.20' });
     const ids = { NetworkID: LOCAL_ID, EndpointID: 'e2' };
-    const wanted = { Address: '10.0.1.21/24', MacAddress: '' };
+    const wanted = { Address: '10.0.1.21/24', AddressIPv6: '', MacAddress: '' };
     await network.backend['NetworkDriver.CreateEndpoint']({ ...ids, Interface: wanted });
   });
 
   it('takes down what the engine has not, seen twice 10 s apart, and gives the address back', async () => {
     await network.start();
-    await until(() => looks === 1);
-    await settle();
+    await compared(1);
     await lease();
     await parts.clock.advance(30_000);
+    await compared(2);
     expect(looks).toBe(2);
     expect(network.endpoint('e2')).toBeDefined();
     await parts.clock.advance(9_000);
@@ -81,11 +90,11 @@ describe('NetworkReconciler', () => {
 
   it('gives back the address of an endpoint that was deleted when the call for the address was lost', async () => {
     await network.start();
-    await until(() => looks === 1);
-    await settle();
+    await compared(1);
     await lease();
     await network.backend['NetworkDriver.DeleteEndpoint']({ NetworkID: LOCAL_ID, EndpointID: 'e2' });
     await parts.clock.advance(30_000);
+    await compared(2);
     expect(parts.leases.released).toEqual([]);
     await parts.clock.advance(10_000);
     await until(() => parts.leases.released.length > 0);

@@ -83,6 +83,16 @@ describe('elections (paper 5.2)', () => {
     expect(member.step(granted(2, 3, true)).status).toMatchObject({ role: 'candidate', term: 3 });
   });
 
+  it('tries again sooner than it would give up a leader, and waits its full time once it has one', () => {
+    const member = new TestMember().tick(ELECTION_TICKS);
+    expect(member.take('vote')).toHaveLength(2);
+    expect(member.tick(ELECTION_TICKS / 2 - 1).take('vote')).toEqual([]);
+    expect(member.tick().take('vote')).toHaveLength(2);
+    member.step(heartbeat(1));
+    expect(member.tick(ELECTION_TICKS - 1).take('vote')).toEqual([]);
+    expect(member.tick().take('vote')).toHaveLength(2);
+  });
+
   it('does not count a pre-vote that was meant for an earlier term', () => {
     const member = new TestMember().tick(ELECTION_TICKS).step(granted(2, 2, true));
     member.tick(ELECTION_TICKS).step(granted(3, 2, true));

@@ -27,6 +27,8 @@ describe('single changes (thesis 4.1)', () => {
     expect(change(network, add(3))).toMatchObject({ ok: true });
     network.down(2).member(1).propose('a');
     network.settle();
+    network.member(1).tick();
+    network.settle();
     expect(network.member(3).status).toMatchObject({ committed: 4, configuration: configurationOf([1, 2, 3]) });
   });
 

@@ -38,7 +38,29 @@ describe('log replication (paper 5.3)', () => {
     const network = three().elect(1);
     network.member(1).propose('a', 'b').propose('c');
     network.settle();
+    network.member(1).tick();
+    network.settle();
     for (const id of [1, 2, 3]) expect(texts(network.member(id))).toEqual(['a', 'b', 'c']);
+  });
+
+  it('a commit is told with the next entries, or with the next tick when there are none', () => {
+    const network = three().elect(1);
+    const leader = network.member(1);
+    leader.propose('a');
+    network.settle();
+    expect(leader.status.committed).toBe(3);
+    expect(texts(network.member(2))).toEqual([]);
+    leader.propose('b');
+    network.settle();
+    expect(texts(network.member(2))).toEqual(['a']);
+    leader.raft.tick();
+    const told = (leader.raft.ready()?.immediate ?? []).filter(({ type }) => type === 'append');
+    expect(told).toMatchObject([
+      { to: 2, entries: [], commit: 4 },
+      { to: 3, entries: [], commit: 4 },
+    ]);
+    leader.raft.tick();
+    expect((leader.raft.ready()?.immediate ?? []).filter(({ type }) => type === 'append')).toEqual([]);
   });
 
   it('only a leader takes proposals', () => {
@@ -247,6 +269,8 @@ describe('snapshots (paper 7)', () => {
     expect(follower.installed.map(({ index }) => index)).toEqual([5]);
     leader.raft.reportSnapshot(3, true);
     leader.propose('d');
+    network.settle();
+    leader.tick();
     network.settle();
     expect(texts(follower)).toEqual(['d']);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LogEntry, SnapshotMeta } from '../../../../../manager/raft/core/entry.ts';
-import type { LogStore, StoredState } from '../../../../../manager/raft/log/log-store.ts';
+import type { LogStore, StagedSnapshot, StoredState } from '../../../../../manager/raft/log/log-store.ts';
 import { configurationOf, entry } from '../core/core-fixture.ts';
 
 export interface LogStoreFixture {
@@ -17,6 +17,14 @@ export const metaAt = (index: number, term = 1): SnapshotMeta => ({
 export const chunksOf = (...texts: string[]): Uint8Array[] => texts.map((text) => Buffer.from(text));
 export const textsOf = (chunks: readonly Uint8Array[] | undefined): string[] | undefined =>
   chunks?.map((chunk) => Buffer.from(chunk).toString());
+
+/** A leader's snapshot that has come in whole. */
+export async function stagedIn(log: LogStore, meta: SnapshotMeta, ...texts: string[]): Promise<StagedSnapshot> {
+  const staged = await log.stage(meta);
+  for (const chunk of chunksOf(...texts)) await staged.write(chunk);
+  await staged.finish();
+  return staged;
+}
 
 /** What every LogStore must do. */
 export function logStoreConformance(name: string, prepare: () => LogStoreFixture): void {
@@ -115,15 +123,17 @@ export function logStoreConformance(name: string, prepare: () => LogStoreFixture
     it("a leader's snapshot takes the place of the whole log; what is written behind it stays", async () => {
       const state = await after(
         (log) => log.save({ entries: entries(1, 9), hardState: { term: 1, vote: 1, commit: 3 } }),
-        (log) =>
-          Promise.all([
+        async (log) => {
+          const install = await stagedIn(log, metaAt(20, 5), 'leader');
+          await Promise.all([
             log.save({
-              install: { meta: metaAt(20, 5), chunks: chunksOf('leader') },
+              install,
               hardState: { term: 5, vote: 0, commit: 20 },
               entries: [entry(21, 5, 'x')],
             }),
             log.save({ entries: [entry(22, 5, 'y')] }),
-          ]),
+          ]);
+        },
       );
       expect(state.hardState).toEqual({ term: 5, vote: 0, commit: 20 });
       expect(textsOf(state.snapshot?.chunks)).toEqual(['leader']);
@@ -131,15 +141,27 @@ export function logStoreConformance(name: string, prepare: () => LogStoreFixture
     });
 
     it('an own snapshot under way does not undo an install', async () => {
-      const state = await after((log) =>
-        Promise.all([
+      const state = await after(async (log) => {
+        const install = await stagedIn(log, metaAt(20, 5), 'leader');
+        await Promise.all([
           log.save({ entries: entries(1, 9) }),
           log.saveSnapshot(metaAt(8), chunksOf('own'), 8, 0),
-          log.save({ install: { meta: metaAt(20, 5), chunks: chunksOf('leader') }, entries: [entry(21, 5, 'x')] }),
-        ]),
-      );
+          log.save({ install, entries: [entry(21, 5, 'x')] }),
+        ]);
+      });
       expect(textsOf(state.snapshot?.chunks)).toEqual(['leader']);
       expect(brief(state.entries)).toEqual(['21/5=x']);
+    });
+
+    it("a leader's snapshot that is not installed leaves nothing", async () => {
+      const state = await after(
+        (log) => log.save({ entries: entries(1, 2) }),
+        (log) => stagedIn(log, metaAt(20, 5), 'leader'),
+        async (log) => (await stagedIn(log, metaAt(20, 5), 'leader')).discard(),
+        async (log) => (await log.stage(metaAt(20, 5))).write(Buffer.from('half')),
+      );
+      expect(state.snapshot).toBeUndefined();
+      expect(brief(state.entries)).toEqual(['1/1=x', '2/1=x']);
     });
 
     it('ends what was begun when it is closed, and refuses the rest', async () => {

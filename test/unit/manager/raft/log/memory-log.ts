@@ -1,5 +1,11 @@
 import type { LogEntry, SnapshotMeta } from '../../../../../manager/raft/core/entry.ts';
-import type { LogStore, LogWrite, StoredSnapshot, StoredState } from '../../../../../manager/raft/log/log-store.ts';
+import type {
+  LogStore,
+  LogWrite,
+  StagedSnapshot,
+  StoredSnapshot,
+  StoredState,
+} from '../../../../../manager/raft/log/log-store.ts';
 
 /** The disk under a MemoryLog: what a member finds again after a crash. */
 export class MemoryDisk {
@@ -32,6 +38,7 @@ export class MemoryLog implements LogStore {
   readonly #disk: MemoryDisk;
   #tail: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
+  readonly #staged = new Map<StagedSnapshot, Uint8Array[]>();
 
   constructor(disk: MemoryDisk = new MemoryDisk()) {
     this.#disk = disk;
@@ -42,8 +49,21 @@ export class MemoryLog implements LogStore {
     return Promise.resolve({ hardState, entries: [...entries], snapshot });
   }
 
+  stage(meta: SnapshotMeta): Promise<StagedSnapshot> {
+    const chunks: Uint8Array[] = [];
+    const none = (): Promise<void> => Promise.resolve();
+    const write = async (chunk: Uint8Array): Promise<void> => {
+      await this.#disk.turn();
+      chunks.push(chunk);
+    };
+    const staged: StagedSnapshot = { meta, write, finish: none, discard: none };
+    this.#staged.set(staged, chunks);
+    return Promise.resolve(staged);
+  }
+
   save({ install, hardState, entries }: LogWrite): Promise<void> {
-    const snapshot = install === undefined ? undefined : { meta: install.meta, chunks: [...install.chunks] };
+    const snapshot =
+      install === undefined ? undefined : { meta: install.meta, chunks: this.#staged.get(install) ?? [] };
     return this.#write((state) => ({
       hardState: hardState ?? state.hardState,
       snapshot: snapshot ?? state.snapshot,

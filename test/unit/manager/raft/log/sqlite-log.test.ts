@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LogEntry } from '../../../../../manager/raft/core/entry.ts';
 import type { DataKey, DataKeys } from '../../../../../manager/raft/log/data-cipher.ts';
@@ -21,7 +22,7 @@ import { type DiskRequest, SqliteHost } from '../../../../../manager/raft/log/sq
 import { SqliteLog } from '../../../../../manager/raft/log/sqlite-log.ts';
 import { settle } from '../../../../fixtures/virtual-clock.ts';
 import { entry } from '../core/core-fixture.ts';
-import { chunksOf, logStoreConformance, metaAt, textsOf } from './log-store-conformance.ts';
+import { chunksOf, logStoreConformance, metaAt, stagedIn, textsOf } from './log-store-conformance.ts';
 
 const newFolder = (): string => mkdtempSync(path.join(tmpdir(), 'waggle-log-'));
 const removeFolder = (each: string): void => rmSync(each, { recursive: true, force: true });
@@ -57,7 +58,11 @@ class InlineThread implements DiskThread {
 }
 
 function inlineLog(at: string, keys?: DataKeys): SqliteLog {
-  return new SqliteLog(at, keys, (...where) => new InlineThread(...where));
+  return new SqliteLog(
+    at,
+    () => keys,
+    (...where) => new InlineThread(...where),
+  );
 }
 
 let folder: string;
@@ -125,7 +130,7 @@ describe('SqliteLog', () => {
 
 describe('SqliteLog in its thread', () => {
   it('gives back what was saved', async () => {
-    const log = new SqliteLog(folder, { current: FIRST, older: [] });
+    const log = new SqliteLog(folder, () => ({ current: FIRST, older: [] }));
     await log.open();
     const writes = Promise.all([
       log.save({ entries: [entry(1, 1, 'a'.repeat(1_000_000))] }),
@@ -134,7 +139,7 @@ describe('SqliteLog in its thread', () => {
     ]);
     await writes;
     await log.close();
-    const again = new SqliteLog(folder, { current: FIRST, older: [] });
+    const again = new SqliteLog(folder, () => ({ current: FIRST, older: [] }));
     expect((await again.open()).entries.map(({ data }) => data.length)).toEqual([1_000_000, 1]);
     await again.close();
   });
@@ -235,13 +240,66 @@ describe('after a crash', () => {
       undefined,
       old,
     );
-    await withLog((log) => log.save({ install: { meta: metaAt(9, 4), chunks: chunksOf('leader') } }));
+    await withLog(async (log) => log.save({ install: await stagedIn(log, metaAt(9, 4), 'leader') }));
     cpSync(path.join(folder, snapshotName()), path.join(old, snapshotName()));
     const state = await reopen(undefined, old);
     expect([state.snapshot?.meta.index, state.entries]).toEqual([9, []]);
     await withLog((log) => log.save({ entries: [entry(10, 4)] }), undefined, old);
     expect((await reopen(undefined, old)).entries.map(({ index }) => index)).toEqual([10]);
     removeFolder(old);
+  });
+
+  it('a newer snapshot of a leader takes the place of one that is still coming in; the log goes on', async () => {
+    await withLog(async (log) => {
+      const first = await log.stage(metaAt(9, 4));
+      await first.write(Buffer.from('half'));
+      const second = await log.stage(metaAt(9, 4));
+      await expect(first.write(Buffer.from('more'))).rejects.toMatchObject({ code: 'aborted' });
+      await expect(first.finish()).rejects.toMatchObject({ code: 'aborted' });
+      await first.discard();
+      for (const chunk of chunksOf('the', 'state')) await second.write(chunk);
+      await second.finish();
+      // One that is whole waits for its install whatever comes after it.
+      const third = await log.stage(metaAt(12, 4));
+      await log.save({ install: second, entries: [entry(10, 4)] });
+      await third.discard();
+    });
+    const { snapshot, entries } = await reopen();
+    expect([textsOf(snapshot?.chunks), entries.map(({ index }) => index)]).toEqual([['the', 'state'], [10]]);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.incoming'))).toEqual([]);
+  });
+
+  it('one that is coming in while the key changes is given up', async () => {
+    const keys = { current: FIRST, older: [] };
+    await withLog(async (log) => {
+      const staged = await log.stage(metaAt(9, 4));
+      await log.rotate({ current: SECOND, older: [FIRST] });
+      await expect(staged.write(Buffer.from('more'))).rejects.toMatchObject({ code: 'aborted' });
+      await log.save({ entries: [entry(1, 1)] });
+    }, keys);
+    expect(readdirSync(folder).filter((name) => name.includes('snapshot'))).toEqual([]);
+  });
+
+  it('what a crash leaves of one is removed', async () => {
+    writeFileSync(path.join(folder, 'snapshot-0000000000000009-0000000000000009.3.incoming'), 'half');
+    await reopen();
+    expect(readdirSync(folder).filter((name) => name.endsWith('.incoming'))).toEqual([]);
+  });
+
+  it('one of a newer format is not read: the file and both formats are named', async () => {
+    await withLog((log) => log.saveSnapshot(metaAt(5), chunksOf('good'), 0, 0));
+    const file = path.join(folder, snapshotName());
+    const bytes = readFileSync(file);
+    const head = Buffer.from(
+      bytes
+        .subarray(8, 8 + bytes.readUInt32LE(0))
+        .toString()
+        .replace('"format":2', '"format":3'),
+    );
+    bytes.writeUInt32LE(crc32(head), 4);
+    head.copy(bytes, 8);
+    writeFileSync(file, bytes);
+    await expect(reopen()).rejects.toThrow(`${file}: format 3 is not known, this version writes 2`);
   });
 
   it('a snapshot that was not finished is forgotten', async () => {

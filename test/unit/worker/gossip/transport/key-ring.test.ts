@@ -10,12 +10,17 @@ function ring(...tags: number[]): KeyRing {
 }
 
 describe('KeyRing', () => {
-  it('seals with the newest key, opens with any', () => {
+  it('seals with the second newest key, opens with any', () => {
     const sealed = ring(1, 3, 2).seal(Buffer.from('hello')) as Buffer;
-    expect(sealed.readUInt32BE(1)).toBe(3);
+    expect(sealed.readUInt32BE(1)).toBe(2);
     expect(sealed).toHaveLength(5 + SEAL_BYTES);
-    expect(ring(3, 4).open(sealed)?.toString()).toBe('hello');
-    expect(ring(1, 2).open(sealed)).toBeUndefined();
+    expect(ring(2, 3, 4).open(sealed)?.toString()).toBe('hello');
+    expect(ring(1, 3).open(sealed)).toBeUndefined();
+    expect(ring(1, 3).knowsKeyOf(sealed)).toBe(false);
+  });
+
+  it('seals with the only key there is', () => {
+    expect((ring(7).seal(Buffer.from('hello')) as Buffer).readUInt32BE(1)).toBe(7);
   });
 
   it('neither seals nor opens without keys', () => {

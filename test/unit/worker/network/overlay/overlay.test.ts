@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../../../../proto/runtime/log.ts';
 import { Overlay } from '../../../../../worker/network/overlay/overlay.ts';
+import { RepairCounts } from '../../../../../worker/network/overlay/repair-counts.ts';
 import type { DesiredOverlay } from '../../../../../worker/network/overlay/overlay-state.ts';
 import { plan } from '../../../../../worker/network/overlay/plan.ts';
 import { ModelKernel } from '../../../../fixtures/model-kernel.ts';
@@ -13,22 +14,24 @@ let clock: VirtualClock;
 let kernel: ModelKernel;
 let desired: DesiredOverlay | undefined;
 let overlay: Overlay;
+let repairs: RepairCounts;
 
 beforeEach(() => {
   clock = new VirtualClock();
   kernel = new ModelKernel();
+  repairs = new RepairCounts();
   desired = {
     networkId: NETWORK,
     vni: 4097,
-    subnet: '10.0.0.0/16',
-    gateway: '10.0.0.1/16',
+    subnets: [{ subnet: '10.0.0.0/16', gateway: '10.0.0.1/16' }],
     mtu: 1450,
+    dataPath: 'vxlan',
     vtep: '192.168.0.1',
     port: 4789,
     local: [{ endpointId: 'e1', address: '10.0.0.2', mac: '02:42:0a:00:00:02', link: 'vethe1' }],
     peers: [{ endpointId: 'p1', address: '10.0.0.3', mac: '02:42:0a:00:00:03', vtep: '192.168.0.2', since: 1 }],
   };
-  overlay = new Overlay(NETWORK, { kernel, desired: () => desired, clock, random: () => 0.5, log: silentLog });
+  overlay = new Overlay(NETWORK, { kernel, desired: () => desired, clock, random: () => 0.5, log: silentLog, repairs });
 });
 
 afterEach(() => overlay.stop());
@@ -101,6 +104,41 @@ describe('Overlay', () => {
     expect(state().forwarding.size).toBe(1);
   });
 
+  it('counts what it repairs by kind, and not what it was about to do anyway', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    await settle();
+    state().forwarding.clear();
+    Object.assign(state().bridge ?? {}, { up: false });
+    const peer = { endpointId: 'p2', address: '10.0.0.4', mac: '02:42:0a:00:00:04', vtep: '192.168.0.2', since: 1 };
+    if (desired !== undefined) desired = { ...desired, peers: [...desired.peers, peer] };
+    overlay.audit();
+    await settle();
+    expect(plan(desired, state())).toEqual([]);
+    expect(repairs.toRecord()).toEqual({ 'forwarding missing': 1, 'link down': 1 });
+    overlay.audit();
+    await settle();
+    expect(repairs.toRecord()).toEqual({ 'forwarding missing': 1, 'link down': 1 });
+  });
+
+  it('counts nothing when it does not know what was there before', async () => {
+    kernel.space(NAMESPACE).state = { ...state(), namespace: true };
+    overlay.audit();
+    await settle();
+    expect(plan(desired, state())).toEqual([]);
+    expect(repairs.toRecord()).toEqual({});
+  });
+
+  it('is examined without being changed, and tells when it was not at rest', async () => {
+    await overlay.connect('vethe1', 'wge1');
+    await settle();
+    state().forwarding.clear();
+    const calm = await overlay.examine();
+    expect([calm.settled, calm.observed.forwarding.size, state().forwarding.size]).toEqual([true, 0, 0]);
+    const examining = overlay.examine();
+    overlay.refresh();
+    expect((await examining).settled).toBe(false);
+  });
+
   it('reports a lost port at the second audit, and no sooner', async () => {
     await overlay.connect('vethe1', 'wge1');
     await settle();
@@ -144,6 +182,13 @@ describe('Overlay', () => {
     const waiting = overlay.connect('vethe1', 'wge1');
     void overlay.stop();
     await expect(waiting).rejects.toThrow('being shut down');
-    overlay = new Overlay(NETWORK, { kernel, desired: () => desired, clock, random: () => 0.5, log: silentLog });
+    overlay = new Overlay(NETWORK, {
+      kernel,
+      desired: () => desired,
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+      repairs,
+    });
   });
 });

@@ -4,6 +4,7 @@ import { advance } from '../../../../../worker/network/overlay/advance.ts';
 import {
   type DesiredOverlay,
   emptyOverlay,
+  emptyRoute,
   type ObservedOverlay,
   type Peer,
 } from '../../../../../worker/network/overlay/overlay-state.ts';
@@ -16,9 +17,9 @@ const OWN = '192.168.0.1';
 const BASE: DesiredOverlay = {
   networkId: 'n1',
   vni: 4097,
-  subnet: '10.0.0.0/24',
-  gateway: '10.0.0.1/24',
+  subnets: [{ subnet: '10.0.0.0/24', gateway: '10.0.0.1/24' }],
   mtu: 1450,
+  dataPath: 'vxlan',
   vtep: OWN,
   port: 4789,
   local: [{ endpointId: 'e0', address: '10.0.0.9', mac: '02:42:0a:00:00:09', link: 'vethe0' }],
@@ -38,6 +39,24 @@ describe('choosePeers', () => {
       neighbours: [['10.0.0.5', '02:42:0a:00:00:05']],
     },
     { id: 'our own VTEP is local', peers: [peer({ vtep: OWN })], forwarding: [], neighbours: [] },
+    {
+      id: 'both addresses of a peer',
+      peers: [peer({ address6: 'fd00::5' })],
+      forwarding: [['02:42:0a:00:00:05', '192.168.0.2']],
+      neighbours: [
+        ['10.0.0.5', '02:42:0a:00:00:05'],
+        ['fd00::5', '02:42:0a:00:00:05'],
+      ],
+    },
+    ...['fd00:0::5', 'FD00::5', 'fe80::5', 'ff02::5', '::', 'fd00::5%eth0', '10.0.0.6', '::ffff:a00:6', 'x'].map(
+      (address6) => ({
+        id: `an IPv6 address that is none: ${address6}`,
+        peers: [peer({ address6 })],
+        forwarding: [['02:42:0a:00:00:05', '192.168.0.2']] as [string, string][],
+        neighbours: [['10.0.0.5', '02:42:0a:00:00:05']] as [string, string][],
+      }),
+    ),
+    { id: 'a VTEP of the other family', peers: [peer({ vtep: 'fd00:77::2' })], forwarding: [], neighbours: [] },
     { id: 'the address of a local container', peers: [peer({ address: '10.0.0.9' })], forwarding: [], neighbours: [] },
     { id: 'the MAC of a local container', peers: [peer({ mac: '02:42:0a:00:00:09' })], forwarding: [], neighbours: [] },
     {
@@ -153,6 +172,7 @@ const observed: fc.Arbitrary<ObservedOverlay> = fc
       forwarding: new Map(device === undefined ? [] : seed.rows.forwarding),
       bridged: new Map(device === undefined ? [] : seed.rows.bridged),
       neighbours: new Map(device === undefined ? [] : seed.rows.neighbours),
+      route: emptyRoute(),
     };
   });
 
@@ -210,3 +230,69 @@ function expectReached(want: DesiredOverlay, have: ObservedOverlay): void {
   expect([...have.forwarding.keys()].toSorted()).toEqual([...have.bridged.keys()].toSorted());
   for (const name of have.ports.keys()) expect(want.local.map((port) => port.link)).toContain(name);
 }
+
+describe('a node that has not heard of everybody yet', () => {
+  const want: DesiredOverlay = { ...BASE, peers: [peer({})] };
+  const moved = peer({ endpointId: 'q', address: '10.0.0.7', mac: '02:42:0a:00:00:07', vtep: '192.168.0.3' });
+  const rowsOf = ({ forwarding, bridged, neighbours }: ObservedOverlay): unknown => [
+    [...forwarding].map(([mac, { vtep }]) => `${mac} ${vtep}`).toSorted(),
+    [...bridged.keys()].toSorted(),
+    [...neighbours.keys()].toSorted(),
+  ];
+
+  const after = (first: DesiredOverlay, second: DesiredOverlay): ObservedOverlay => {
+    const observed = emptyOverlay();
+    for (const each of [first, second]) for (const operation of plan(each, observed)) advance(observed, operation);
+    return observed;
+  };
+
+  it('keeps the rows that an earlier life left, until it has', () => {
+    const kept = after({ ...want, peers: [peer({}), moved] }, { ...want, isPartial: true });
+    expect(rowsOf(kept)).toEqual(rowsOf(after(want, { ...want, peers: [peer({}), moved] })));
+    for (const operation of plan(want, kept)) advance(kept, operation);
+    expect(rowsOf(kept)).toEqual(rowsOf(after(want, want)));
+  });
+
+  it('follows at once an address that has moved, to another host or here', () => {
+    const elsewhere = after(want, { ...want, isPartial: true, peers: [peer({ vtep: '192.168.0.3' })] });
+    expect(elsewhere.forwarding.get('02:42:0a:00:00:05')?.vtep).toBe('192.168.0.3');
+    const local = { endpointId: 'e1', address: '10.0.0.5', mac: '02:42:0a:00:00:05', link: 'vethe1' };
+    const here = after(want, { ...want, isPartial: true, peers: [], local: [...BASE.local, local] });
+    expect(rowsOf(here)).toEqual([[], [], []]);
+  });
+});
+
+describe('a network of several subnets', () => {
+  const desired: DesiredOverlay = {
+    ...BASE,
+    subnets: [
+      { subnet: '10.0.0.0/24', gateway: '10.0.0.1/24' },
+      { subnet: '10.1.0.0/24', gateway: '10.1.0.254/24' },
+      { subnet: 'fd00::/64', gateway: 'fd00::1/64' },
+    ],
+  };
+
+  it('has every gateway on its bridge, and the MAC of the first', () => {
+    const operations = plan(desired, emptyOverlay());
+    expect(operations).toContainEqual({ kind: 'create-namespace', ipv6: true });
+    expect(operations).toContainEqual({ kind: 'create-bridge', mac: '02:42:0a:00:00:01', mtu: 1450 });
+    expect(operations.flatMap((each) => (each.kind === 'add-address' ? each.address : []))).toEqual([
+      '10.0.0.1/24',
+      '10.1.0.254/24',
+      'fd00::1/64',
+    ]);
+    expect(plan(BASE, emptyOverlay())).toContainEqual({ kind: 'create-namespace', ipv6: false });
+  });
+
+  it('is finished when its plan has been carried out, and repairs its addresses', () => {
+    const observed = emptyOverlay();
+    for (const operation of plan(desired, observed)) advance(observed, operation);
+    expect(plan(desired, observed)).toEqual([]);
+    observed.bridge?.addresses.delete('fd00::1/64');
+    observed.bridge?.addresses.add('fd00:66::1/64');
+    expect(plan(desired, observed)).toEqual([
+      { kind: 'delete-address', address: 'fd00:66::1/64' },
+      { kind: 'add-address', address: 'fd00::1/64' },
+    ]);
+  });
+});

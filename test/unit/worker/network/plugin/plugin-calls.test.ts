@@ -8,6 +8,7 @@ import { settle } from '../../../../fixtures/virtual-clock.ts';
 const ENDPOINT = 'e'.repeat(64);
 const SANDBOX = '/var/run/docker/netns/abc';
 const GENERIC = { 'com.docker.network.generic': { 'waggle.network': NETWORK_ID } };
+const POOL_ID = `${NETWORK_ID}/10.0.1.0/24`;
 const POOL = {
   AddressSpace: 'waggle',
   Pool: '10.0.1.0/24',
@@ -15,6 +16,7 @@ const POOL = {
   Options: { 'waggle.network': NETWORK_ID },
   V6: false,
 };
+const GATEWAY = { RequestAddressType: 'com.docker.network.gateway' };
 const IPV4 = [{ AddressSpace: 'waggle', Pool: '10.0.1.0/24', Gateway: '10.0.1.1/24', AuxAddresses: null }];
 
 let parts: NetworkParts;
@@ -45,7 +47,7 @@ async function createNetwork(): Promise<void> {
 
 /** The calls of `docker run`, as engine 20.10.24 sent them. @returns the address. */
 async function run(endpointId = ENDPOINT, address = ''): Promise<string> {
-  const given = (await call('IpamDriver.RequestAddress', { PoolID: NETWORK_ID, Address: address, Options: null })) as {
+  const given = (await call('IpamDriver.RequestAddress', { PoolID: POOL_ID, Address: address, Options: null })) as {
     Address: string;
   };
   const ids = { NetworkID: LOCAL_ID, EndpointID: endpointId };
@@ -59,7 +61,7 @@ async function stop(address: string, endpointId = ENDPOINT): Promise<void> {
   const ids = { NetworkID: LOCAL_ID, EndpointID: endpointId };
   expect(await call('NetworkDriver.Leave', ids)).toEqual({});
   expect(await call('NetworkDriver.DeleteEndpoint', ids)).toEqual({});
-  const release = { PoolID: NETWORK_ID, Address: address.split('/')[0] };
+  const release = { PoolID: POOL_ID, Address: address.split('/')[0] };
   expect(await call('IpamDriver.ReleaseAddress', release)).toEqual({});
 }
 
@@ -75,9 +77,9 @@ describe('the recorded sequences of engine 20.10.24', () => {
       LocalDefaultAddressSpace: 'waggle',
       GlobalDefaultAddressSpace: 'waggle',
     });
-    expect(await call('IpamDriver.RequestPool', POOL)).toEqual({ PoolID: NETWORK_ID, Pool: '10.0.1.0/24', Data: {} });
+    expect(await call('IpamDriver.RequestPool', POOL)).toEqual({ PoolID: POOL_ID, Pool: '10.0.1.0/24', Data: {} });
     const gateway = {
-      PoolID: NETWORK_ID,
+      PoolID: POOL_ID,
       Address: '10.0.1.1',
       Options: { RequestAddressType: 'com.docker.network.gateway' },
     };
@@ -198,7 +200,7 @@ describe('addresses', () => {
       id: 'a pool that is not the network',
       method: 'RequestPool',
       body: { ...POOL, Pool: '10.9.0.0/24' },
-      words: 'is 10.0.1.0/24, not 10.9.0.0/24',
+      words: 'has the subnets 10.0.1.0/24, not 10.9.0.0/24',
     },
     {
       id: 'no swarm network named',
@@ -206,7 +208,7 @@ describe('addresses', () => {
       body: { ...POOL, Options: {} },
       words: 'waggle.network is missing',
     },
-    { id: 'IPv6', method: 'RequestPool', body: { ...POOL, V6: true }, words: 'IPv6 is not supported' },
+    { id: 'IPv6', method: 'RequestPool', body: { ...POOL, V6: true }, words: 'has the subnets 10.0.1.0/24' },
     {
       id: 'an address outside',
       method: 'RequestAddress',
@@ -222,6 +224,26 @@ describe('addresses', () => {
   ];
   it.each(refused)('refuses $id', async ({ method, body, words }) => {
     expect(await call(`IpamDriver.${method}`, body)).toMatchObject({ Error: expect.stringContaining(words) as string });
+  });
+
+  it.each([
+    { id: 'is to end', change: { DesiredState: 'shutdown' as const } },
+    { id: 'has ended', change: { Status: { Timestamp: '', State: 'failed' as const } } },
+  ])('of a task that $id is asked of the manager', async ({ change }) => {
+    parts.assign(webTask(change));
+    await createNetwork();
+    parts.leases.answer = () => Promise.reject(new Error('Address already in use'));
+    const answer = await call('IpamDriver.RequestAddress', { PoolID: POOL_ID, Address: '10.0.1.50' });
+    expect(answer).toMatchObject({ Error: 'Address already in use' });
+  });
+
+  it('of a task is given to one container only', async () => {
+    parts.assign(webTask());
+    await createNetwork();
+    expect(await run(ENDPOINT, '10.0.1.50')).toBe('10.0.1.50/24');
+    parts.leases.answer = () => Promise.reject(new Error('Address already in use'));
+    const answer = await call('IpamDriver.RequestAddress', { PoolID: POOL_ID, Address: '10.0.1.50' });
+    expect(answer).toMatchObject({ Error: 'Address already in use' });
   });
 
   it('a task has its address without a manager, and does not give it back', async () => {
@@ -271,7 +293,7 @@ describe('a network that is not assigned yet', () => {
     const late = parts.assigned.networks.get(NETWORK_ID);
     parts.assigned.networks.clear();
     parts.resolve = () => Promise.resolve(late);
-    expect(await call('IpamDriver.RequestPool', POOL)).toMatchObject({ PoolID: NETWORK_ID });
+    expect(await call('IpamDriver.RequestPool', POOL)).toMatchObject({ PoolID: POOL_ID });
   });
 
   it('is waited for', async () => {
@@ -281,7 +303,7 @@ describe('a network that is not assigned yet', () => {
     await parts.clock.advance(1_500);
     if (late !== undefined) parts.assigned.networks.set(NETWORK_ID, late);
     parts.assign(webTask());
-    expect(await asked).toMatchObject({ PoolID: NETWORK_ID });
+    expect(await asked).toMatchObject({ PoolID: POOL_ID });
   });
 
   it('is refused after 2 s', async () => {
@@ -308,5 +330,69 @@ describe('a node without a swarm', () => {
       expect((await dispatch(`/NetworkDriver.${name}`, ids, inactiveBackend)).body).toEqual({});
     }
     expect((await dispatch('/Plugin.Activate', '', inactiveBackend)).status).toBe(200);
+  });
+});
+
+describe('a network of several subnets and both families', () => {
+  const subnets = [
+    { Subnet: 'fd00:1::/64', Gateway: 'fd00:1::1', IPRange: 'fd00:1::/64' },
+    { Subnet: '10.0.1.0/24', Gateway: '10.0.1.1', IPRange: '10.0.1.0/24' },
+    { Subnet: '10.0.2.0/24', Gateway: '10.0.2.254', IPRange: '10.0.2.0/24' },
+  ];
+  const pools = ['10.0.1.0/24', '10.0.2.0/24'].map((Pool) => ({ Pool }));
+
+  async function create(): Promise<object> {
+    const known = parts.assigned.networks.get(NETWORK_ID);
+    if (known === undefined) throw new Error('no network');
+    const Allocated = { ...known.Allocated, VNIs: [4097, 4098], Subnets: subnets };
+    parts.assigned.networks.set(NETWORK_ID, { ...known, Allocated });
+    const IPv6Data = [{ Pool: 'fd00:1::/64' }];
+    return call('NetworkDriver.CreateNetwork', { NetworkID: LOCAL_ID, Options: GENERIC, IPv4Data: pools, IPv6Data });
+  }
+
+  it('has a pool for each', async () => {
+    expect(await create()).toEqual({});
+    for (const { Subnet: Pool, Gateway } of subnets) {
+      const request = { ...POOL, Pool, V6: Pool.includes(':') };
+      expect(await call('IpamDriver.RequestPool', request)).toEqual({
+        PoolID: `${NETWORK_ID}/${Pool}`,
+        Pool,
+        Data: {},
+      });
+      const gateway = { PoolID: `${NETWORK_ID}/${Pool}`, Address: Gateway, Options: GATEWAY };
+      const Address = `${Gateway}/${Pool.split('/')[1]}`;
+      expect(await call('IpamDriver.RequestAddress', gateway)).toEqual({ Address, Data: {} });
+      expect(await call('IpamDriver.ReleaseAddress', gateway)).toEqual({});
+    }
+    expect(parts.leases.released).toEqual([]);
+    const lacking = { NetworkID: LOCAL_ID, Options: GENERIC, IPv4Data: pools.slice(1), IPv6Data: [] };
+    expect(await call('NetworkDriver.CreateNetwork', lacking)).toMatchObject({
+      Err: expect.stringContaining('has the subnets 10.0.1.0/24, 10.0.2.0/24, fd00:1::/64') as string,
+    });
+  });
+
+  it('gives an endpoint both addresses and routes to the other subnets, and takes both back', async () => {
+    await create();
+    const answers = ['10.0.2.7/24', 'fd00:1::7/64'];
+    parts.leases.answer = () => Promise.resolve(answers.shift() ?? '');
+    const ask = async (pool: string): Promise<string> => {
+      const request = { PoolID: `${NETWORK_ID}/${pool}`, Address: '', Options: null };
+      return ((await call('IpamDriver.RequestAddress', request)) as { Address: string }).Address;
+    };
+    // Asked for the first subnet, the manager gave what it had, of the second.
+    const [Address, AddressIPv6] = [await ask('10.0.1.0/24'), await ask('fd00:1::/64')];
+    expect(parts.leases.asked.map(({ ipv6 }) => ipv6)).toEqual([false, true]);
+    const ids = { NetworkID: LOCAL_ID, EndpointID: ENDPOINT };
+    await call('NetworkDriver.CreateEndpoint', { ...ids, Interface: { Address, AddressIPv6, MacAddress: '' } });
+    expect(await call('NetworkDriver.Join', { ...ids, SandboxKey: SANDBOX })).toMatchObject({
+      StaticRoutes: [{ Destination: '10.0.1.0/24', RouteType: 1 }],
+    });
+    expect(parts.table.own.get(ENDPOINT)).toMatchObject({ address: '10.0.2.7', address6: 'fd00:1::7', vni: 4097 });
+    await call('NetworkDriver.Leave', ids);
+    await call('NetworkDriver.DeleteEndpoint', ids);
+    await call('IpamDriver.ReleaseAddress', { PoolID: `${NETWORK_ID}/10.0.1.0/24`, Address: '10.0.2.7' });
+    await call('IpamDriver.ReleaseAddress', { PoolID: `${NETWORK_ID}/fd00:1::/64`, Address: 'fd00:1::7' });
+    expect(parts.leases.released).toEqual(['10.0.2.7', 'fd00:1::7']);
+    expect(network.heldAddresses()).toEqual([]);
   });
 });

@@ -53,6 +53,36 @@ describe('PluginServer', () => {
     expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
   });
 
+  it('lets calls wait for a backend that is to come, but not those about itself', async () => {
+    await server.start();
+    server.expectBackend(10_000);
+    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+    let answered = false;
+    const body = JSON.stringify({ PoolID: 'n', Address: '10.0.0.5' });
+    const waiting = post('IpamDriver.ReleaseAddress', body).finally(() => (answered = true));
+    await settle();
+    server.setBackend(undefined);
+    await settle();
+    expect(answered).toBe(false);
+    const released: string[] = [];
+    const take = ({ Address }: { Address: string }): Record<string, never> => {
+      released.push(Address);
+      return {};
+    };
+    server.setBackend({ ...inactiveBackend, 'IpamDriver.ReleaseAddress': take });
+    await waiting;
+    expect(released).toEqual(['10.0.0.5']);
+  });
+
+  it('does not let them wait for ever', async () => {
+    await server.start();
+    server.expectBackend(10_000);
+    const waiting = post('IpamDriver.ReleaseAddress', JSON.stringify({ PoolID: 'n', Address: '10.0.0.5' }));
+    await settle();
+    await clock.advance(10_000);
+    expect(await waiting).toEqual({ status: 200, body: {} });
+  });
+
   it('takes the place of what a former run left', async () => {
     await server.start();
     await server.stop();

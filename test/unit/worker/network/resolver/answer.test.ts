@@ -17,6 +17,9 @@ const records: EndpointRecord[] = [
   record('back', '10.2.0.7', ['db', 'dotted.name'], ['web']),
   record('front', '10.1.0.20', ['twin'], []),
   record('front', '10.1.0.21', ['twin'], []),
+  { ...record('front', '10.1.0.30', ['six.1', 'cafe'], ['six', 'mixed']), address6: 'fd00:1::30' },
+  { ...record('front', '10.1.0.31', ['six.2'], ['six']), address6: 'fd00:1::1:31' },
+  record('front', '10.1.0.32', [], ['mixed']),
 ];
 const both = [
   { networkId: 'front', name: 'Front-Net' },
@@ -49,6 +52,17 @@ describe('answerQuestion', () => {
       expected: { kind: 'forward' },
     },
     { id: 'an own name has no AAAA', name: 'web', type: AAAA, expected: { kind: 'empty' } },
+    { id: 'AAAA of a service', name: 'six', type: AAAA, expected: addresses('fd00:1::1:31', 'fd00:1::30') },
+    { id: 'A of a service with IPv6', name: 'six', expected: addresses('10.1.0.30', '10.1.0.31') },
+    { id: 'AAAA where only some have IPv6', name: 'mixed', type: AAAA, expected: addresses('fd00:1::30') },
+    { id: 'ANY is both families', name: 'cafe', type: ANY, expected: addresses('10.1.0.30', 'fd00:1::30') },
+    { id: 'PTR of half an IPv6 address', name: '1.3.0.0.ip6.arpa', type: PTR, expected: { kind: 'forward' } },
+    {
+      id: 'PTR of an IPv6 address of ours',
+      name: '1.3.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.0.0.0.0.D.F.ip6.arpa.',
+      type: PTR,
+      expected: { kind: 'pointer', name: 'six.2.Front-Net' },
+    },
     { id: 'an own name has no MX', name: 'web', type: MX, expected: { kind: 'empty' } },
     { id: 'an own name has no HTTPS', name: 'db', type: HTTPS, expected: { kind: 'empty' } },
     { id: 'ANY is the address', name: 'db', type: ANY, expected: addresses('10.1.0.9') },

@@ -26,6 +26,27 @@ const cases: { id: string; operation: LineOperation; tool: string; inHost: boole
     line: `fdb replace ${MAC} dev vxlan1 master static`,
   },
   {
+    id: 'the routed pair is made from the host',
+    operation: { kind: 'create-route-link', mtu: 1500 },
+    tool: 'ip',
+    inHost: true,
+    line: 'link add wgr-x mtu 1500 type veth peer name routed0 mtu 1500 netns 1-x',
+  },
+  {
+    id: 'nothing is flooded into the host',
+    operation: { kind: 'quiet-route-link' },
+    tool: 'bridge',
+    inHost: false,
+    line: 'link set dev routed0 learning off flood off mcast_flood off bcast_flood off',
+  },
+  {
+    id: 'routes are elements',
+    operation: { kind: 'put-route', address: '10.0.0.5', vtep: '1.2.3.4' },
+    tool: 'nft',
+    inHost: true,
+    line: 'add element netdev waggle-x routes { 10.0.0.5 : 1.2.3.4 }',
+  },
+  {
     id: 'neighbours replace',
     operation: { kind: 'put-neighbour', address: '10.0.0.5', mac: MAC },
     tool: 'ip',

@@ -1,0 +1,293 @@
+import { fc, test } from '@fast-check/vitest';
+import { describe, expect, it } from 'vitest';
+import { advance } from '../../../../../worker/network/overlay/advance.ts';
+import {
+  type DesiredOverlay,
+  emptyOverlay,
+  emptyRoute,
+  type ObservedOverlay,
+  type ObservedRoute,
+  sourceKey,
+} from '../../../../../worker/network/overlay/overlay-state.ts';
+import { plan } from '../../../../../worker/network/overlay/plan.ts';
+import { ModelNamespace } from '../../../../fixtures/model-kernel.ts';
+
+const OWN = '192.168.0.1';
+const NEAR = '192.168.0.2';
+const FAR = '192.168.9.3';
+const NEAR_MAC = '5e:00:00:00:01:02';
+
+const BASE: DesiredOverlay = {
+  networkId: 'n1',
+  vni: 4097,
+  subnets: [{ subnet: '10.0.0.0/24', gateway: '10.0.0.1/24' }],
+  mtu: 1500,
+  dataPath: 'routed',
+  vtep: OWN,
+  port: 4789,
+  local: [{ endpointId: 'e9', address: '10.0.0.9', mac: macOf(9), link: 'vethe9' }],
+  peers: [peer(5, NEAR), peer(6, FAR)],
+  route: { underlay: 'eth0', neighbours: new Map([[NEAR, NEAR_MAC]]) },
+};
+
+function macOf(octet: number): string {
+  return `02:42:0a:00:00:0${octet}`;
+}
+
+function peer(octet: number, vtep: string) {
+  return { endpointId: `p${octet}`, address: `10.0.0.${octet}`, mac: macOf(octet), vtep, since: 1 };
+}
+
+/** A kernel in which everything is as desired. */
+function reached(want: DesiredOverlay): ModelNamespace {
+  const kernel = new ModelNamespace();
+  carryOut(kernel, want);
+  return kernel;
+}
+
+function carryOut(kernel: ModelNamespace, want: DesiredOverlay | undefined): string[] {
+  const operations = plan(want, structuredClone(kernel.state));
+  for (const operation of operations) expect([operation, kernel.apply(operation)]).toEqual([operation, undefined]);
+  expect(plan(want, kernel.state)).toEqual([]);
+  return operations.map(({ kind }) => kind);
+}
+
+describe('a routed network', () => {
+  it('sends to a neighbour host bare, to any other by VXLAN, and knows the neighbour by its MAC', () => {
+    const { route, bridged, neighbours, forwarding } = reached(BASE).state;
+    expect(route).toMatchObject({
+      table: true,
+      underlay: 'eth0',
+      link: { up: true, quiet: true, master: 'br0', mtu: 1500 },
+      end: { up: true, mtu: 1500 },
+      routes: new Map([['10.0.0.5', NEAR]]),
+      sources: new Set([sourceKey(NEAR_MAC, '10.0.0.5')]),
+      ports: new Map([['10.0.0.9', macOf(9)]]),
+      bridged: new Map([[macOf(5), true]]),
+    });
+    expect(bridged).toEqual(new Map([[macOf(6), true]]));
+    expect([...neighbours.keys()]).toEqual(['10.0.0.5', '10.0.0.6']);
+    expect(forwarding.get(macOf(5))?.vtep).toBe(NEAR);
+  });
+
+  it('is complete before it is let loose: table before links are up, table rows before frames, frames before names', () => {
+    const kinds = plan(BASE, emptyOverlay()).map((operation) =>
+      operation.kind === 'set-up' ? `set-up ${operation.link}` : operation.kind,
+    );
+    const order = ['install-table', 'set-up routed0', 'put-route', 'put-routed', 'put-neighbour'];
+    const places = order.map((kind) => kinds.indexOf(kind));
+    expect(places).not.toContain(-1);
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+  });
+
+  const changes: { id: string; change: Partial<DesiredOverlay>; kinds: string[] }[] = [
+    {
+      id: 'a neighbour that is no longer one gets VXLAN first',
+      change: { route: { underlay: 'eth0', neighbours: new Map() } },
+      kinds: ['put-bridged', 'delete-route', 'delete-source'],
+    },
+    {
+      id: 'a host that became a neighbour',
+      change: { route: { underlay: 'eth0', neighbours: new Map([...nearOnly(), [FAR, '5e:00:00:00:01:03']]) } },
+      kinds: ['put-route', 'put-source', 'put-routed'],
+    },
+    {
+      id: 'another MAC of the neighbour is let in before the old one is forgotten',
+      change: { route: { underlay: 'eth0', neighbours: new Map([[NEAR, '5e:00:00:00:01:04']]) } },
+      kinds: ['put-source', 'delete-source'],
+    },
+    {
+      id: 'an endpoint that moved to a host behind a router',
+      change: { peers: [peer(5, FAR), peer(6, FAR)] },
+      kinds: ['put-forwarding', 'put-bridged', 'delete-route', 'delete-source'],
+    },
+    {
+      id: 'an endpoint that moved here',
+      change: {
+        peers: [peer(6, FAR)],
+        local: [...BASE.local, { endpointId: 'e5', address: '10.0.0.5', mac: macOf(5), link: 'vethe5' }],
+      },
+      kinds: ['delete-neighbour', 'delete-forwarding', 'put-port', 'delete-routed', 'delete-route', 'delete-source'],
+    },
+    {
+      id: 'another link of the host',
+      change: { route: { underlay: 'eth1', neighbours: nearOnly() } },
+      kinds: ['install-table', 'put-route', 'put-port', 'put-source'],
+    },
+    {
+      id: 'no link of the host',
+      change: withoutRoute(),
+      kinds: ['delete-table', 'delete-link', 'put-bridged'],
+    },
+  ];
+
+  it.each(changes)('follows: $id', ({ change, kinds }) => {
+    const kernel = reached(BASE);
+    const want = { ...BASE, ...change };
+    if ('route' in change && change.route === undefined) delete want.route;
+    expect(carryOut(kernel, want)).toEqual(kinds);
+  });
+
+  it('leaves nothing behind', () => {
+    const kernel = reached(BASE);
+    expect(carryOut(kernel, undefined)).toEqual(['delete-table', 'delete-link', 'delete-namespace']);
+    expect(kernel.state).toEqual(emptyOverlay());
+  });
+
+  it('removes a table whose namespace is gone', () => {
+    const have = emptyOverlay();
+    have.route.table = true;
+    expect(plan(undefined, have)).toEqual([{ kind: 'delete-table' }]);
+  });
+
+  function nearOnly(): Map<string, string> {
+    return new Map([[NEAR, NEAR_MAC]]);
+  }
+
+  function withoutRoute(): Partial<DesiredOverlay> {
+    return { route: undefined } as unknown as Partial<DesiredOverlay>;
+  }
+});
+
+const octet = fc.integer({ min: 2, max: 8 });
+const mac = octet.map(macOf);
+const address = octet.map((n) => `10.0.0.${n}`);
+const vtep = fc.constantFrom(OWN, NEAR, FAR, '192.168.0.4');
+const hostMac = fc.constantFrom(NEAR_MAC, '5e:00:00:00:01:04');
+const mtu = fc.constantFrom(1400, 1500);
+const neighbours = fc.array(fc.tuple(vtep, hostMac)).map((pairs) => new Map(pairs));
+const underlay = fc.constantFrom('eth0', 'eth1');
+
+const desired: fc.Arbitrary<DesiredOverlay> = fc
+  .record({
+    mtu,
+    local: fc.uniqueArray(octet, { maxLength: 3 }),
+    peers: fc.array(fc.tuple(octet, octet, vtep, fc.nat(3))),
+    route: fc.option(fc.record({ underlay, neighbours }), { nil: undefined }),
+  })
+  .map(({ mtu: bytes, local, peers, route }) => {
+    const { route: _none, ...base } = BASE;
+    return {
+      ...base,
+      mtu: bytes,
+      local: local.map((n) => ({
+        endpointId: `e${n}`,
+        address: `10.0.0.${n}`,
+        mac: macOf(n),
+        link: `vethe${n}`,
+      })),
+      peers: peers.map(([n, m, host, since], index) => ({
+        endpointId: `p${index}`,
+        address: `10.0.0.${n}`,
+        mac: macOf(m),
+        vtep: host,
+        since,
+      })),
+      ...(route === undefined ? {} : { route }),
+    };
+  });
+
+const observedRoute: fc.Arbitrary<ObservedRoute> = fc
+  .record({
+    link: fc.option(fc.record({ mtu, up: fc.boolean(), mac: fc.constant(''), quiet: fc.boolean() }), {
+      nil: undefined,
+    }),
+    enslaved: fc.boolean(),
+    end: fc.option(fc.record({ mtu, up: fc.boolean() }), { nil: undefined }),
+    bridged: fc.array(fc.tuple(mac, fc.boolean())),
+    table: fc.boolean(),
+    underlay: fc.option(underlay, { nil: undefined }),
+    routes: fc.array(fc.tuple(address, vtep)),
+    sources: fc.array(fc.tuple(hostMac, address)),
+    ports: fc.array(fc.tuple(address, mac)),
+  })
+  .map((seed) => {
+    const { link, end } = seed;
+    const intact = seed.table && seed.underlay !== undefined && end !== undefined;
+    return {
+      ...(link === undefined ? {} : { link: { ...link, ...(seed.enslaved ? { master: 'br0' } : {}) } }),
+      ...(end === undefined ? {} : { end }),
+      bridged: new Map(link === undefined || !seed.enslaved ? [] : seed.bridged),
+      table: seed.table,
+      ...(intact && seed.underlay !== undefined ? { underlay: seed.underlay } : {}),
+      routes: new Map(intact ? seed.routes : []),
+      sources: new Set(intact ? seed.sources.map(([host, ip]) => sourceKey(host, ip)) : []),
+      ports: new Map(intact ? seed.ports : []),
+    };
+  });
+
+/** Overlays with every device there; what becomes of those is plan.test.ts's business. */
+const observed: fc.Arbitrary<ObservedOverlay> = fc
+  .record({ namespace: fc.boolean(), route: observedRoute, bridged: fc.array(fc.tuple(mac, fc.boolean())) })
+  .map(({ namespace, route, bridged }) => {
+    if (!namespace) return { ...emptyOverlay(), route: { ...emptyRoute(), table: route.table } };
+    const { state } = reached({ ...BASE, local: [], peers: [] });
+    // One row for a MAC, whatever its port.
+    const rows = bridged.filter(([each]) => !route.bridged.has(each));
+    return { ...state, route, bridged: new Map(rows) };
+  });
+
+describe('plan of a routed network against a kernel', () => {
+  test.prop([fc.option(desired, { nil: undefined }), observed])('reaches what is desired in one pass', (want, have) => {
+    const kernel = new ModelNamespace();
+    kernel.state = structuredClone(have);
+    carryOut(kernel, want);
+    if (want === undefined) expect(kernel.state).toEqual(emptyOverlay());
+    else expectReached(want, kernel.state);
+  });
+
+  test.prop([desired, observed])('remembers what it has done', (want, have) => {
+    const memory = structuredClone(have);
+    for (const operation of plan(want, have)) advance(memory, operation);
+    expect(plan(want, memory)).toEqual([]);
+  });
+
+  test.prop([desired, observed, fc.func(fc.boolean())])('goes on from any failure', (want, have, fails) => {
+    const kernel = new ModelNamespace();
+    kernel.state = structuredClone(have);
+    for (const operation of plan(want, have)) if (!fails(operation)) kernel.apply(operation);
+    carryOut(kernel, want);
+    expectReached(want, kernel.state);
+  });
+
+  test.prop([desired, desired])('changes from one to the other', (first, second) => {
+    const kernel = reached(first);
+    carryOut(kernel, second);
+    expectReached(second, kernel.state);
+  });
+
+  test.prop([fc.array(desired, { minLength: 2, maxLength: 5 })])('works from memory for ever', (wants) => {
+    const kernel = new ModelNamespace();
+    const memory = emptyOverlay();
+    for (const want of wants) {
+      for (const operation of plan(want, memory)) {
+        expect([operation, kernel.apply(operation)]).toEqual([operation, undefined]);
+        advance(memory, operation);
+      }
+      expect(plan(want, kernel.state)).toEqual([]);
+      expectReached(want, kernel.state);
+    }
+  });
+});
+
+/** Said again, without the plan's own words. */
+function expectReached(want: DesiredOverlay, { route, bridged, forwarding, neighbours: known }: ObservedOverlay): void {
+  const near = want.route?.neighbours ?? new Map<string, string>();
+  for (const row of bridged.keys()) expect(route.bridged.has(row)).toBe(false);
+  for (const [row, { vtep: host }] of forwarding) {
+    const answered = [...known.values()].some((each) => each.mac === row);
+    const way = answered && near.has(host) ? route.bridged : bridged;
+    expect([row, way.get(row)]).toEqual([row, true]);
+  }
+  if (want.route === undefined) return expect(route).toEqual(emptyRoute());
+  const routed = [...known].filter(([, each]) => route.bridged.has(each.mac));
+  expect([...route.routes.keys()].toSorted()).toEqual(routed.map(([ip]) => ip).toSorted());
+  for (const [ip, each] of routed) {
+    const host = forwarding.get(each.mac)?.vtep ?? '';
+    expect(route.routes.get(ip)).toBe(host);
+    expect(route.sources).toContain(sourceKey(near.get(host) ?? '', ip));
+  }
+  expect(route.sources.size).toBe(routed.length);
+  expect(route.ports).toEqual(new Map(want.local.map((port) => [port.address, port.mac])));
+  expect(route).toMatchObject({ underlay: want.route.underlay, link: { up: true, quiet: true }, end: { up: true } });
+}
