@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { NetworkObject } from '../../proto/objects/network.ts';
-import type { ServiceEndpoint, ServiceObject } from '../../proto/objects/service.ts';
+import type { ServiceEndpoint } from '../../proto/objects/endpoint.ts';
+import type { ServiceObject } from '../../proto/objects/service.ts';
 import type { TaskNetworkAttachment, TaskObject } from '../../proto/objects/task.ts';
 import { type BackoffOptions, backoffDelayMs } from '../../proto/runtime/backoff.ts';
 import { type Clock, rfc3339 } from '../../proto/runtime/clock.ts';

@@ -1,4 +1,5 @@
-import type { PortConfig, ServiceEndpoint, ServiceObject } from '../../proto/objects/service.ts';
+import type { PortConfig, ServiceEndpoint } from '../../proto/objects/endpoint.ts';
+import type { ServiceObject } from '../../proto/objects/service.ts';
 import type { NetworkAttachmentConfig } from '../../proto/objects/task.ts';
 import type { ReadTx } from '../store/transaction.ts';
 import type { AddressBook } from './address-book.ts';

@@ -1,5 +1,6 @@
 import type { TaskSpec } from '../../proto/objects/task.ts';
-import type { EndpointSpec, PortConfig, ServiceMode, ServiceSpec } from '../../proto/objects/service.ts';
+import type { EndpointSpec, PortConfig } from '../../proto/objects/endpoint.ts';
+import type { ServiceMode, ServiceSpec } from '../../proto/objects/service.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 
 const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;

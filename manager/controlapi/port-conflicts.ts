@@ -1,4 +1,5 @@
-import type { PortConfig, ServiceSpec } from '../../proto/objects/service.ts';
+import type { PortConfig } from '../../proto/objects/endpoint.ts';
+import type { ServiceSpec } from '../../proto/objects/service.ts';
 import { publishedKeys } from '../store/indexes.ts';
 import type { WriteTx } from '../store/transaction.ts';
 import { swarmError } from './swarm-error.ts';

@@ -1,5 +1,5 @@
 import type { Json } from '../../proto/objects/meta.ts';
-import type { PortConfig } from '../../proto/objects/service.ts';
+import type { PortConfig } from '../../proto/objects/endpoint.ts';
 import type { NetworkAttachmentConfig, TaskObject, TaskSpec } from '../../proto/objects/task.ts';
 import type { Indexes, TableName, Tables } from './tables.ts';
 

@@ -1,3 +1,4 @@
+import type { EndpointSpec, ServiceEndpoint } from './endpoint.ts';
 import type { Annotations, ObjectMeta } from './meta.ts';
 import type { NetworkAttachmentConfig, TaskSpec } from './task.ts';
 
@@ -18,19 +19,6 @@ export interface UpdateConfig {
   Order?: 'stop-first' | 'start-first';
 }
 
-export interface PortConfig {
-  Name?: string;
-  Protocol?: 'tcp' | 'udp' | 'sctp';
-  TargetPort?: number;
-  PublishedPort?: number;
-  PublishMode?: 'ingress' | 'host';
-}
-
-export interface EndpointSpec {
-  Mode?: 'vip' | 'dnsrr';
-  Ports?: PortConfig[] | null;
-}
-
 /** The Engine API's ServiceSpec, kept as it was given (network names resolved to IDs). */
 export interface ServiceSpec extends Annotations {
   TaskTemplate: TaskSpec;
@@ -39,14 +27,6 @@ export interface ServiceSpec extends Annotations {
   RollbackConfig?: UpdateConfig;
   Networks?: NetworkAttachmentConfig[] | null;
   EndpointSpec?: EndpointSpec;
-}
-
-/** The Engine API's Endpoint: what the allocator settled for the service. */
-export interface ServiceEndpoint {
-  Spec?: EndpointSpec;
-  Ports?: PortConfig[];
-  /** `Addr` is CIDR. */
-  VirtualIPs?: { NetworkID: string; Addr: string }[];
 }
 
 export type UpdateState =

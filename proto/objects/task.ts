@@ -1,6 +1,6 @@
 import type { GenericResource } from './node.ts';
 import type { Driver, Json, Labels, ObjectMeta } from './meta.ts';
-import type { ServiceEndpoint } from './service.ts';
+import type { ServiceEndpoint } from './endpoint.ts';
 import type { TaskState } from './task-state.ts';
 
 /** The parts of the Engine API's ContainerSpec that Waggle reads; others pass through untouched. */

@@ -1,4 +1,5 @@
-import type { ServiceEndpoint, ServiceSpec, UpdateStatus } from '../../../proto/objects/service.ts';
+import type { ServiceEndpoint } from '../../../proto/objects/endpoint.ts';
+import type { ServiceSpec, UpdateStatus } from '../../../proto/objects/service.ts';
 import type { Context } from '../../context.ts';
 
 /** A service as `GET /services` shows it. */

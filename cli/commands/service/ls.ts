@@ -1,4 +1,4 @@
-import type { PortConfig } from '../../../proto/objects/service.ts';
+import type { PortConfig } from '../../../proto/objects/endpoint.ts';
 import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';

@@ -1,5 +1,6 @@
 import type { Driver } from '../../../proto/objects/meta.ts';
-import type { PortConfig, UpdateConfig } from '../../../proto/objects/service.ts';
+import type { PortConfig } from '../../../proto/objects/endpoint.ts';
+import type { UpdateConfig } from '../../../proto/objects/service.ts';
 import type { ContainerSpec, ResourceSet } from '../../../proto/objects/task.ts';
 import { formatBytes, formatDuration, humanDuration } from '../../format/units.ts';
 import { type ApiService, modeOf } from './api-service.ts';

@@ -1,4 +1,5 @@
-import type { EndpointSpec, ServiceMode, ServiceSpec, UpdateConfig } from '../../../proto/objects/service.ts';
+import type { EndpointSpec } from '../../../proto/objects/endpoint.ts';
+import type { ServiceMode, ServiceSpec, UpdateConfig } from '../../../proto/objects/service.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import { swarmError } from '../swarm-error.ts';
 import { validateDnsName } from './name.ts';

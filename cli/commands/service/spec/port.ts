@@ -1,4 +1,4 @@
-import type { PortConfig } from '../../../../proto/objects/service.ts';
+import type { PortConfig } from '../../../../proto/objects/endpoint.ts';
 import { fields, refuse } from './values.ts';
 
 type Protocol = NonNullable<PortConfig['Protocol']>;

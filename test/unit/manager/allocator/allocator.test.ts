@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { PortConfig, ServiceSpec } from '../../../../proto/objects/service.ts';
+import type { PortConfig } from '../../../../proto/objects/endpoint.ts';
+import type { ServiceSpec } from '../../../../proto/objects/service.ts';
 import type { TaskState } from '../../../../proto/objects/task-state.ts';
 import { AllocatorBench, newNetwork, newService, newTask } from './fixture.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { PortConfig } from '../../../../proto/objects/service.ts';
+import type { PortConfig } from '../../../../proto/objects/endpoint.ts';
 import type { TaskSpec } from '../../../../proto/objects/task.ts';
 import { DEFAULT_FILTERS } from '../../../../manager/scheduler/filters.ts';
 import { NodeInfo } from '../../../../manager/scheduler/node-info.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { isTaskDirty, isTaskUpToDate } from '../../../../../manager/orchestrator/task/task-dirty.ts';
-import type { EndpointSpec } from '../../../../../proto/objects/service.ts';
+import type { EndpointSpec } from '../../../../../proto/objects/endpoint.ts';
 import type { TaskSpec } from '../../../../../proto/objects/task.ts';
 import { sampleNode, sampleService, sampleTask } from '../sample-objects.ts';
 
