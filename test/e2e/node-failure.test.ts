@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NodeObject } from '../../proto/objects/node.ts';
+import type { ServiceObject } from '../../proto/objects/service.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { sleep, systemClock } from '../../proto/runtime/clock.ts';
@@ -36,6 +37,7 @@ beforeAll(async () => {
   await first.waggle(['network', 'create', '-d', 'overlay', NETWORK]);
   await createService(first, 'steady', ['sleep', '100000'], {
     Mode: { Replicated: { Replicas: REPLICAS } },
+    UpdateConfig: { Parallelism: 0, Monitor: 1e6 },
     TaskTemplate: { ...template(), Networks: [{ Target: NETWORK }] },
   });
   await untilRunning(first, 'steady', REPLICAS);
@@ -71,6 +73,8 @@ async function spread(asked: Host): Promise<void> {
   await eventually(
     'every host to have a task',
     async () => {
+      const { UpdateStatus } = await apiJson<ServiceObject>(asked, 'GET', '/services/steady');
+      if (UpdateStatus?.State !== 'completed') return false;
       const each = await Promise.all(lab.hosts.map((host) => tasksOn(asked, host)));
       const states = (await tasksOf(asked, 'steady')).filter(({ DesiredState }) => DesiredState === 'running');
       return each.every((tasks) => tasks.length > 0) && each.flat().length === REPLICAS && states.length === REPLICAS;
