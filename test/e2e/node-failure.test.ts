@@ -214,8 +214,7 @@ describe('a node that both witnesses lose', () => {
       expect(times.downMs).toBeLessThan(DOWN_MS + 4_000);
     } finally {
       await before.mend();
-      await before.startEngine();
-      await before.startDaemon();
+      await Promise.all([before.startDaemon(), before.startEngine()]);
     }
     await untilNode(asked, before, 'ready');
     await settled(asked, lost);
