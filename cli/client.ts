@@ -1,4 +1,6 @@
-import { type IncomingMessage, request, type RequestOptions } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { connect, type NetConnectOpts } from 'node:net';
+import { http } from '../proto/runtime/http.ts';
 
 /** An answer that is not a success, in the server's words. */
 export class ApiError extends Error {
@@ -53,7 +55,8 @@ export class ApiClient {
     for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, String(value));
     const search = given.toString();
     const options: RequestOptions = {
-      ...this.#target(),
+      // Not by an agent: to name the server it compiles Node's pattern of IPv6 addresses, 7 ms.
+      createConnection: () => connect(this.#target()),
       method,
       path: search === '' ? path : `${path}?${search}`,
       headers: { ...headers, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
@@ -63,16 +66,16 @@ export class ApiClient {
     throw new ApiError(status, messageIn(text));
   }
 
-  #target(): RequestOptions {
+  #target(): NetConnectOpts {
     const url = new URL(this.#host);
-    if (url.protocol === 'unix:') return { socketPath: url.pathname };
-    return { host: url.hostname, port: Number(url.port || 2375) };
+    if (url.protocol === 'unix:') return { path: url.pathname };
+    return { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 2375) };
   }
 
   #exchange(options: RequestOptions, body: string | undefined): Promise<{ status: number; text: string }> {
     return new Promise((resolve, reject) => {
       const fail = (error: NodeJS.ErrnoException): void => reject(this.#explain(error));
-      const sent = request(options, (response: IncomingMessage) => {
+      const sent = http.request(options, (response: IncomingMessage) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', fail);

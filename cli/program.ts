@@ -2,21 +2,14 @@ import { Command, CommanderError } from 'commander';
 import { messageOf } from '../proto/runtime/errors.ts';
 import { ApiClient, ApiError } from './client.ts';
 import { type Act, CommandError } from './command.ts';
+import { addCommands } from './commands/commands.ts';
 import type { Context } from './context.ts';
 import { explainUsage } from './usage-error.ts';
 import { normalizeFlags } from './flags.ts';
 
 export const VERSION = '0.1.0';
 const DEFAULT_HOST = 'unix:///run/waggle/docker.sock';
-
-/** Each noun with what adds its verbs; loaded only when it is meant, since loading is most of what a short command costs. */
-const NOUNS: Readonly<Record<string, () => Promise<(program: Command, act: Act) => void>>> = {
-  swarm: async () => (await import('./commands/swarm/swarm.ts')).addSwarm,
-  node: async () => (await import('./commands/node/node.ts')).addNode,
-  network: async () => (await import('./commands/network/network.ts')).addNetwork,
-  service: async () => (await import('./commands/service/service.ts')).addService,
-  daemon: async () => (await import('./commands/daemon.ts')).addDaemon,
-};
+const HOST_FLAGS = new Set(['-H', '--host']);
 
 /** What the program prints to, without its connection. */
 export type Terminal = Omit<Context, 'client'>;
@@ -59,9 +52,11 @@ async function buildProgram(argv: readonly string[], terminal: Terminal, default
       const context: Context = { ...terminal, client: new ApiClient(host) };
       await handler(context, command.opts() as never, command.args);
     };
-  const meant = argv.find((word) => Object.hasOwn(NOUNS, word));
-  for (const [noun, load] of Object.entries(NOUNS)) {
-    if (meant === undefined || meant === noun) (await load())(program, act);
-  }
+  await addCommands(program, act, firstWords(argv));
   return program;
+}
+
+/** What is neither a flag nor the value of the program's only flag that takes one. */
+function firstWords(argv: readonly string[]): string[] {
+  return argv.filter((word, at) => !word.startsWith('-') && !HOST_FLAGS.has(argv[at - 1] ?? ''));
 }

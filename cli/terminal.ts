@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline';
 import type { Terminal } from './program.ts';
 
 /** The process's own standard streams. */
@@ -19,6 +18,7 @@ export function createTerminal(): Terminal {
 }
 
 async function readSecret(prompt: string): Promise<string> {
+  const { createInterface } = await import('node:readline');
   const { stdin } = process;
   if (stdin.isTTY) process.stderr.write(prompt);
   if (stdin.isTTY) stdin.setRawMode(false);

@@ -99,6 +99,12 @@ describe('tidy', () => {
     { id: 'randomness', pattern: /\bMath\.random\(/, instead: 'Random', except: /^proto\/runtime\/random\.ts$/ },
     { id: 'console', pattern: /\bconsole\./, instead: 'Log', except: /^$/ },
     { id: 'swallowed rejection', pattern: /\.catch\(\(\) => \{\}\)/, instead: 'an owner', except: /^$/ },
+    {
+      id: 'import of node:http',
+      pattern: /^import (?!type )[^;]* from 'node:http'/m,
+      instead: 'proto/runtime/http.ts',
+      except: /^$/,
+    },
     { id: 'environment', pattern: /process\.env/, instead: 'options', except: /^cli\// },
   ];
   for (const rule of BANNED) {

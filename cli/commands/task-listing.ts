@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts';
+import { naturalOrder } from '../format/natural-order.ts';
 import { type Column, type ListingOptions, printListing } from '../format/listing.ts';
 import { humanDuration } from '../format/units.ts';
 import { systemClock } from '../../proto/runtime/clock.ts';
@@ -47,8 +48,7 @@ export async function printTasks(context: Context, tasks: readonly ApiTask[], fl
     return { task, name: `${names.get(task.ServiceID) ?? task.ServiceID}.${place}` };
   });
   const sorted = named.toSorted(
-    (a, b) =>
-      a.name.localeCompare(b.name, 'en', { numeric: true }) || b.task.CreatedAt.localeCompare(a.task.CreatedAt, 'en'),
+    (a, b) => naturalOrder(a.name, b.name) || Date.parse(b.task.CreatedAt) - Date.parse(a.task.CreatedAt),
   );
   let previous = '';
   const rows = sorted.map(({ task, name }): Row => {

@@ -32,7 +32,7 @@ export async function printListing<Row>(
   if (format === undefined || format === 'table') {
     const shown = columns.filter((column) => column.hidden !== true);
     const cells = rows.map((row) => shown.map((column) => String(column.value(row))));
-    for (const line of table([shown.map((column) => column.header), ...cells])) context.print(line);
+    for (const line of await table([shown.map((column) => column.header), ...cells])) context.print(line);
     return;
   }
   const sorted = columns.toSorted((a, b) => (a.key < b.key ? -1 : 1));
@@ -45,5 +45,5 @@ export async function printListing<Row>(
   const render = await compileTemplate(isTable ? format.slice('table '.length) : format);
   const headers = Object.fromEntries(columns.map((column) => [column.key, column.header]));
   const lines = (isTable ? [headers, ...objects] : objects).map(render);
-  for (const line of isTable ? table(lines.map((each) => each.split('\t'))) : lines) context.print(line);
+  for (const line of isTable ? await table(lines.map((each) => each.split('\t'))) : lines) context.print(line);
 }

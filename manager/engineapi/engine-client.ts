@@ -1,5 +1,6 @@
-import { Agent, type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { http } from '../../proto/runtime/http.ts';
 import { EngineAnswer, engineUnreachable } from './errors.ts';
 import { EngineSocket } from './engine-socket.ts';
 
@@ -12,7 +13,7 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
  * Keeps connections alive: with `Connection: close` the engine may answer and close before Node's end-of-body
  * write, which fails then (DEPENDENCIES.md 3.6).
  */
-export class EngineAgent extends Agent {
+export class EngineAgent extends http.Agent {
   readonly #socketPath: string;
 
   constructor(socketPath: string) {
@@ -48,7 +49,7 @@ export class EngineClient {
    */
   open(options: EngineRequest): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const upstream = request({
+      const upstream = http.request({
         agent: this.#agent,
         socketPath: this.#socketPath,
         method: options.method,

@@ -1,6 +1,7 @@
-import { type IncomingMessage, type ServerResponse, request } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Duplex, type Transform, pipeline } from 'node:stream';
 import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import { http } from '../../proto/runtime/http.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { EngineAgent } from './engine-client.ts';
 import { EngineSocket } from './engine-socket.ts';
@@ -54,7 +55,7 @@ export class EngineProxy {
   forward(req: IncomingMessage, res: ServerResponse, options: ForwardOptions = {}): void {
     // A client that left while a route was at work would never let go of what is opened now.
     if (res.destroyed) return;
-    const upstream = request({
+    const upstream = http.request({
       agent: this.#agent,
       socketPath: this.#socketPath,
       method: req.method ?? 'GET',

@@ -1,8 +1,9 @@
 import { chmod, mkdir, rm, stat } from 'node:fs/promises';
-import { type Server, createServer } from 'node:http';
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Clock } from '../../proto/runtime/clock.ts';
+import { http } from '../../proto/runtime/http.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Backend } from './backend.ts';
@@ -113,7 +114,7 @@ export class EngineApiServer implements Startable {
   }
 
   #createServer(): Server {
-    const server = createServer({
+    const server = http.createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
       requireHostHeader: false,
       // Uploads, logs and idle clients last as long as they last: Docker's engine sets no limits either.

@@ -1,7 +1,8 @@
-import { Agent } from 'node:http';
+import type { Agent } from 'node:http';
 import Docker from 'dockerode';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
+import { http } from '../../proto/runtime/http.ts';
 import { engineError } from './engine-error.ts';
 
 export interface EngineOptions {
@@ -35,7 +36,7 @@ export class Engine {
     this.socketPath = options.socketPath;
     this.#clock = modules.clock;
     // Without keep-alive the engine may close before the end of a request was written, which shows as EPIPE.
-    this.#agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+    this.#agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
     this.#docker = new Docker(dockerOptions(options.socketPath, this.#agent));
   }
 

@@ -1,6 +1,7 @@
 import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
 import { formatTime } from '../../format/units.ts';
+import { naturalOrder } from '../../format/natural-order.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';
 
 interface ApiNetwork {
@@ -33,7 +34,7 @@ export const addLs: Verb = (noun, act) => {
         const networks = await context.client.get<ApiNetwork[]>('/networks', {
           filters: filtersOf(flags.filter ?? []),
         });
-        const rows = networks.toSorted((a, b) => a.Name.localeCompare(b.Name, 'en', { numeric: true }));
+        const rows = networks.toSorted((a, b) => naturalOrder(a.Name, b.Name));
         const shortId = (network: ApiNetwork): string => (flags.trunc === false ? network.Id : network.Id.slice(0, 12));
         await printListing(context, columns(shortId), rows, flags, shortId);
       }),

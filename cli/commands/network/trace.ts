@@ -24,15 +24,15 @@ export const addTrace: Verb = (noun, act) => {
         const trace = await context.client.get<NetworkTrace>('/waggle/networks/trace', query);
         if (flags.format === 'json') context.print(goJson(trace));
         else if (flags.format !== undefined) context.print((await compileTemplate(flags.format))(trace));
-        else for (const line of traceLines(trace)) context.print(line);
+        else for (const line of await traceLines(trace)) context.print(line);
         if (!trace.OK) throw new CommandError('');
       }),
     );
 };
 
 /** The ends, a line per hop, what to do below each that is broken, and where the first one is. */
-export function traceLines({ From, To, Network, Hops }: NetworkTrace): string[] {
-  const rows = table(Hops.map((hop) => [hop.Node || '-', hop.Hop, seen(hop)]));
+export async function traceLines({ From, To, Network, Hops }: NetworkTrace): Promise<string[]> {
+  const rows = await table(Hops.map((hop) => [hop.Node || '-', hop.Hop, seen(hop)]));
   const hops = Hops.flatMap((hop, index) => [
     `${mark(hop)} ${rows[index] ?? ''}`,
     ...(hop.OK === false && hop.Advice !== '' ? [`    ${hop.Advice}`] : []),

@@ -1,5 +1,6 @@
 import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
+import { naturalOrder } from '../../format/natural-order.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';
 import type { ApiNode } from './api-node.ts';
 
@@ -17,9 +18,11 @@ export const addLs: Verb = (noun, act) => {
     .option('-q, --quiet', 'Only display IDs')
     .action(
       act<Flags>(async (context, flags) => {
-        const nodes = await context.client.get<ApiNode[]>('/nodes', { filters: filtersOf(flags.filter ?? []) });
-        const { Swarm } = await context.client.get<SwarmInfo>('/info');
-        const rows = nodes.toSorted((a, b) => hostname(a).localeCompare(hostname(b), 'en', { numeric: true }));
+        const [nodes, { Swarm }] = await Promise.all([
+          context.client.get<ApiNode[]>('/nodes', { filters: filtersOf(flags.filter ?? []) }),
+          context.client.get<SwarmInfo>('/info'),
+        ]);
+        const rows = nodes.toSorted((a, b) => naturalOrder(hostname(a), hostname(b)));
         const star = flags.format === undefined || flags.format === 'table';
         await printListing(context, columns(Swarm, star), rows, flags, (node) => node.ID);
       }),

@@ -1,6 +1,7 @@
 import type { PortConfig } from '../../../proto/objects/endpoint.ts';
 import { filtersOf } from '../../filters.ts';
 import { collect, type Verb } from '../../command.ts';
+import { naturalOrder } from '../../format/natural-order.ts';
 import { type Column, type ListingOptions, printListing } from '../../format/listing.ts';
 import { type ApiService, modeOf } from './api-service.ts';
 
@@ -20,7 +21,7 @@ export const addLs: Verb = (noun, act) => {
       act<Flags>(async (context, flags) => {
         const query = { filters: filtersOf(flags.filter ?? []), status: true };
         const services = await context.client.get<ApiService[]>('/services', query);
-        const rows = services.toSorted((a, b) => a.Spec.Name.localeCompare(b.Spec.Name, 'en', { numeric: true }));
+        const rows = services.toSorted((a, b) => naturalOrder(a.Spec.Name, b.Spec.Name));
         const id = (service: ApiService): string => service.ID.slice(0, 12);
         await printListing(context, COLUMNS, rows, flags, id);
       }),

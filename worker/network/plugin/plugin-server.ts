@@ -1,8 +1,9 @@
 import { chmod, mkdir, rm, stat } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf } from '../../../proto/runtime/errors.ts';
+import { http } from '../../../proto/runtime/http.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import { inactiveBackend } from './inactive-backend.ts';
@@ -85,7 +86,7 @@ export class PluginServer implements Startable {
     const { socketPath } = this.#options;
     await mkdir(path.dirname(socketPath), { recursive: true, mode: 0o755 });
     await rm(socketPath, { force: true });
-    const server = createServer((request, response) => void this.#serve(request, response));
+    const server = http.createServer((request, response) => void this.#serve(request, response));
     server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
