@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import { createLog } from '../../proto/runtime/log.ts';
@@ -27,6 +28,8 @@ export async function runDaemon(flags: DaemonFlags): Promise<void> {
   process.on('unhandledRejection', (error) => ended.resolve(error instanceof Error ? error : new Error(String(error))));
   // What the daemon runs is found where checkHost looks for it.
   process.env.PATH = searchPath().join(':');
+  // Node keeps what it compiled when a process ends; a daemon is often killed, and now nobody waits for it yet.
+  flushCompileCache();
   try {
     checkHost(options);
     await daemon.start();
