@@ -7,9 +7,10 @@ import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { AddressLeaseClient } from '../../../../worker/agent/address-lease-client.ts';
+import { hastenedClock } from '../../../fixtures/hastened-clock.ts';
 import { type LoopbackManager, startLoopbackManager, temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 
-const hurried = { ...systemClock, after: (ms: number, run: () => void) => systemClock.after(ms / 20, run) };
+const hurried = hastenedClock(20);
 
 /** Leases of one network, and faults. */
 class FakeAllocator implements AttachmentAllocator {

@@ -1,17 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { TaskObject } from '../../../../proto/objects/task.ts';
-import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import type { StatusReporter } from '../../../../worker/agent/status-reporter.ts';
 import { TaskDb } from '../../../../worker/agent/task-db.ts';
 import { TaskManager } from '../../../../worker/agent/task-manager.ts';
 import { TaskError } from '../../../../worker/exec/controller.ts';
 import { FakeEngine, fakeExecutor } from '../../../fixtures/fake-executor.ts';
+import { hastenedClock } from '../../../fixtures/hastened-clock.ts';
 import { temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 import { networkObject, taskObject } from '../../../fixtures/task-object.ts';
 
 /** Waits a hundredth of what it is told to. */
-const hurried = { ...systemClock, after: (ms: number, run: () => void) => systemClock.after(ms / 100, run) };
+const hurried = hastenedClock(100);
 
 describe('TaskManager', () => {
   let disk: { folder: string; remove: () => Promise<void> };

@@ -2,18 +2,19 @@ import { readdir } from 'node:fs/promises';
 import net from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { newJoinToken } from '../../../../manager/ca/join-tokens.ts';
-import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
+import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { parseJoinToken } from '../../../../proto/objects/join-token.ts';
 import { newUnlockKey } from '../../../../proto/objects/unlock-key.ts';
 import type { Identity } from '../../../../worker/identity/identity.ts';
 import { IdentityStore } from '../../../../worker/identity/identity-store.ts';
 import { joinSwarm } from '../../../../worker/identity/join-swarm.ts';
+import { hastenedClock } from '../../../fixtures/hastened-clock.ts';
 import { type LoopbackManager, startLoopbackManager, temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 import { VirtualClock } from '../../../fixtures/virtual-clock.ts';
 
 /** Real time, but what waits waits a tenth. */
-const hurried: Clock = { ...systemClock, after: (ms, callback) => systemClock.after(ms / 10, callback) };
+const hurried = hastenedClock(10);
 
 describe('joinSwarm over real TLS', () => {
   let manager: LoopbackManager;
