@@ -15,6 +15,8 @@ export const TASK_LABEL = 'com.docker.swarm.task';
 export const TASK_ID_LABEL = 'com.docker.swarm.task.id';
 export const NODE_ID_LABEL = 'com.docker.swarm.node.id';
 
+const NANO = 1e9;
+
 /** What to ask of the engine for one task. */
 export interface ContainerConfig {
   name: string;
@@ -61,6 +63,11 @@ function refuseUnbuilt(spec: ContainerSpec): void {
   throw new WaggleError('unimplemented', 'secrets and configs cannot be given to containers on this node');
 }
 
+/** How long a container may take to end after its stop signal; the engine, which ends by itself now and then, counts in seconds. */
+export function graceSeconds({ StopGracePeriod: grace }: Pick<ContainerSpec, 'StopGracePeriod'>): number | undefined {
+  return grace === undefined ? undefined : Math.ceil(grace / NANO);
+}
+
 /** The part that describes the process. */
 function processConfig(task: TaskObject, spec: ContainerSpec, expand: Expand): Docker.ContainerCreateOptions {
   const command = spec.Command ?? [];
@@ -78,6 +85,7 @@ function processConfig(task: TaskObject, spec: ContainerSpec, expand: Expand): D
     ...given('Tty', spec.TTY),
     ...given('OpenStdin', spec.OpenStdin),
     ...given('StopSignal', spec.StopSignal),
+    ...given('StopTimeout', graceSeconds(spec)),
     ...given('Healthcheck', spec.Healthcheck),
     ...(exposed.length > 0 ? { ExposedPorts: Object.fromEntries(exposed) } : {}),
   };

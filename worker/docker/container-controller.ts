@@ -5,7 +5,7 @@ import { invariant } from '../../proto/runtime/assert.ts';
 import { isTemporary, messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import { type Controller, ExitError, TaskError } from '../exec/controller.ts';
-import { type ContainerConfig, containerConfig, TASK_ID_LABEL } from './container-config.ts';
+import { type ContainerConfig, containerConfig, graceSeconds, TASK_ID_LABEL } from './container-config.ts';
 import { outcomeOf, readinessOf, unhealthyError, wasStarted } from './container-outcome.ts';
 import {
   type ContainerWatchModules,
@@ -55,7 +55,6 @@ export interface TwinNetworks {
 }
 
 const DEFAULT_GRACE_SECONDS = 10;
-const NANO = 1e9;
 
 /** A 500 is tried again this often: the engine may be busy, going down, or mean it. */
 const MAX_SERVER_ERRORS = 3;
@@ -277,8 +276,7 @@ export class ContainerController implements Controller {
 
   /** The engine sends the stop signal, waits the grace period, and kills. */
   async #stop(id: string, signal: AbortSignal): Promise<void> {
-    const grace = this.#task.Spec.ContainerSpec?.StopGracePeriod;
-    const seconds = grace === undefined ? DEFAULT_GRACE_SECONDS : Math.ceil(grace / NANO);
+    const seconds = graceSeconds(this.#task.Spec.ContainerSpec ?? {}) ?? DEFAULT_GRACE_SECONDS;
     await this.#engine(
       (docker, abortSignal) => docker.getContainer(id).stop({ t: seconds, abortSignal }) as Promise<unknown>,
       signal,

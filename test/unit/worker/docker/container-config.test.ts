@@ -61,6 +61,7 @@ describe('process', () => {
     { id: 'Dir', spec: { Dir: '/srv' }, create: { WorkingDir: '/srv' } },
     { id: 'TTY', spec: { TTY: true }, create: { Tty: true } },
     { id: 'OpenStdin', spec: { OpenStdin: true }, create: { OpenStdin: true } },
+    { id: 'StopGracePeriod', spec: { StopGracePeriod: 1.5e9 }, create: { StopTimeout: 2 } },
     { id: 'StopSignal', spec: { StopSignal: 'SIGINT' }, create: { StopSignal: 'SIGINT' } },
     {
       id: 'Healthcheck',
