@@ -17,8 +17,8 @@ const OVERHEAD_BYTES_IPV6 = 80;
 const DEFAULT_UNDERLAY_MTU = 1500;
 /** A packet's length has 16 bits, and wireguard-go's buffers are no longer. */
 const MAX_MTU = 65_000;
-/** How often a host without a tunnel looks whether it could have one. */
-const CAPABILITY_MS = 30_000;
+/** How often a host without a tunnel looks whether it could have one: tasks may wait for one that cannot. */
+const CAPABILITY_MS = { able: 30_000, unable: 5_000 };
 
 /** A node of the swarm that can encrypt, as the managers tell of it. */
 export interface TunnelMember {
@@ -208,7 +208,8 @@ export class Tunnel {
 
   async #pass(): Promise<void> {
     const elapsedMs = this.#modules.clock.monotonic() - this.#askedAtMs;
-    if (this.#open === undefined && elapsedMs >= CAPABILITY_MS) await this.#askCapability();
+    const everyMs = this.#capability.able ? CAPABILITY_MS.able : CAPABILITY_MS.unable;
+    if (this.#open === undefined && elapsedMs >= everyMs) await this.#askCapability();
     if (this.#nextKey !== undefined && this.#nextKey.publicKey === this.#told) {
       this.#key = await replaceTunnelKey(this.#key, this.#nextKey);
       this.#nextKey = undefined;

@@ -171,7 +171,7 @@ describe('Tunnel', () => {
     kernel.able = { able: true, by: 'kernel' };
     await tunnel.reconcile('none', 1500);
     expect(changes).toBe(0);
-    await clock.advance(31_000);
+    await clock.advance(5_000);
     await tunnel.reconcile('none', 1500);
     expect(changes).toBe(1);
     expect(tunnel.publicKey).not.toBe('');
