@@ -121,7 +121,8 @@ async function createTwin(host: Host, network: AssignedNetwork): Promise<void> {
 }
 
 async function runContainer(host: Host, name: string, network: string, ...more: string[]): Promise<void> {
-  await host.docker(['run', '-d', '--name', name, '--network', network, ...more, TEST_IMAGE, 'sleep', '100000']);
+  const place = ['--name', name, '--network', network];
+  await host.docker(['run', '-d', '--stop-timeout', '1', ...place, ...more, TEST_IMAGE, 'sleep', '100000']);
 }
 
 async function addressOf(host: Host, name: string, network: string): Promise<string> {
