@@ -10,17 +10,10 @@ import type { RunResult } from '../lab/run.ts';
 
 const PROGRAMS = ['/usr/bin/docker', '/usr/local/bin/docker'] as const;
 /** A registry that is not there must not be asked: an engine gives up on it only after a while. */
-const CREATE = [
-  'service',
-  'create',
-  '--no-resolve-image',
-  '--update-monitor',
-  '1s',
-  '--update-delay',
-  '0s',
-  '--stop-grace-period',
-  '1s',
-];
+const CREATE =
+  'service create --no-resolve-image --update-monitor 1s --rollback-monitor 1s --update-delay 0s --stop-grace-period 1s'.split(
+    ' ',
+  );
 const SLEEP = [TEST_IMAGE, 'sleep', '3600'];
 const TIMEOUT = { timeoutMs: 60_000 };
 
@@ -389,9 +382,10 @@ describe('ordinary docker through the socket, in a swarm', () => {
 
 test.each(programs)('stacks of $program', async ({ program }) => {
   const file = `${lab.folder}/stack.yml`;
+  const sleeper = `    image: ${TEST_IMAGE}\n    command: sleep 3600\n    stop_grace_period: 1s\n`;
   writeFileSync(
     file,
-    `version: "3.8"\nservices:\n  a:\n    image: ${TEST_IMAGE}\n    command: sleep 3600\n    deploy: {replicas: 2, labels: {x: "1"}}\n  b:\n    image: ${TEST_IMAGE}\n    command: sleep 3600\n    networks: [back]\nnetworks:\n  back: {attachable: true}\n`,
+    `version: "3.8"\nservices:\n  a:\n${sleeper}    deploy: {replicas: 2, labels: {x: "1"}}\n  b:\n${sleeper}    networks: [back]\nnetworks:\n  back: {attachable: true}\n`,
   );
   const deploy = ['stack', 'deploy', '--resolve-image', 'never', '-c', file, 'st'];
   await docker(deploy, program);
