@@ -341,7 +341,7 @@ export class SwimCore {
 
   #reconnect(): void {
     this.#nextReconnectAtMs = this.#nowMs + this.#preset.reconnectIntervalMs;
-    const [peer] = this.#members.sample(1, this.#random, ({ state }) => isGone(state));
+    const peer = this.#members.anyGone(this.#random);
     if (peer !== undefined) this.#send(peer, 'ping', { sequence: 0 });
   }
 
