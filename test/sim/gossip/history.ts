@@ -24,7 +24,8 @@ const QUIET_PACKETS = 200;
  * clocks that run apart; members that the manager names late; farewells; and endpoints that come, change and go all the while.
  *
  * After it, in a network that still loses some: all who live see the same, which is the truth; the dead's records are kept and not
- * served, equally by all; what is published then is known to all soon; and then the swarm is quiet. What must hold throughout is
+ * served, equally by all; what is published then is known to all soon; who dies then keeps its records, and has them when it is back;
+ * and then the swarm is quiet. What must hold throughout is
  * checked by HostSwarm. @throws GossipError
  */
 export function runHistory(seed: number, cores: Cores): HistoryOutcome {
@@ -48,6 +49,14 @@ export function runHistory(seed: number, cores: Cores): HistoryOutcome {
     swarm.withdraw(index);
   }
   heal(swarm, 'after the last words', LAST_WORDS_LIMIT_MS);
+  const victim = random.pick(swarm.living());
+  if (victim !== undefined && random.chance(0.3)) {
+    swarm.kill(victim);
+    heal(swarm, `after the death of ${victim}`, LAST_WORDS_LIMIT_MS);
+    swarm.expectKept(victim);
+    swarm.restart(victim, 'with all');
+    heal(swarm, `after the return of ${victim}`, HEAL_LIMIT_MS);
+  }
   model.takeTraffic();
   model.run(QUIET_SECONDS * 1_000);
   const quietPackets = model.takeTraffic().packets / QUIET_SECONDS / swarm.size;
@@ -81,9 +90,7 @@ function disturb(swarm: HostSwarm): void {
     case 9:
       return swarm.rename(index, random.int(0, swarm.size - 1));
     case 10:
-      if (!random.chance(0.3)) return;
-      swarm.leave(index);
-      return model.schedule(50, () => swarm.kill(index));
+      return random.chance(0.3) ? swarm.leave(index) : undefined;
     case 11:
     case 12:
     case 13:

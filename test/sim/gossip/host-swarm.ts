@@ -35,6 +35,7 @@ export interface HostSwarmOptions {
 export const NETWORKS = ['n1', 'n2'] as const;
 const WALL_MS = 1_700_000_000_000;
 const ENDPOINTS = 6;
+const FAREWELL_MS = 50;
 
 /**
  * Whole nodes, what they say, and what is true. Checks at every change that nobody is served what its owner never said, nor an older
@@ -86,14 +87,19 @@ export class HostSwarm {
     this.model.kill(index);
   }
 
+  /** It says farewell, and stops soon after. */
   leave(index: number): void {
     if (!this.model.isUp(index)) return;
+    const parting = this.model.node(index);
     this.#host(index).left = true;
     this.model.act(index, (node, nowMs) => node.leave(nowMs));
+    this.model.schedule(FAREWELL_MS, () => {
+      if (this.model.node(index) === parting) this.kill(index);
+    });
   }
 
   /** A new life that knows nothing of the last; some of its endpoints are gone, the others are published again at once. */
-  restart(index: number): void {
+  restart(index: number, keeping: 'some' | 'with all' = 'some'): void {
     const host = this.#host(index);
     const { random } = this.model;
     const back = random.chance(0.4);
@@ -102,7 +108,7 @@ export class HostSwarm {
     host.left = false;
     host.knew.clear();
     host.served.clear();
-    for (const key of [...host.truth.keys()]) if (random.chance(0.3)) host.truth.delete(key);
+    for (const key of [...host.truth.keys()]) if (keeping === 'some' && random.chance(0.3)) host.truth.delete(key);
     this.model.kill(index);
     this.model.replace(index, this.#born(index));
     this.#introduce(index);
@@ -162,6 +168,18 @@ export class HostSwarm {
   /** The first that is not as it should be among those that live, in words; undefined when all is well. */
   difference(): string | undefined {
     return this.#differenceOfMembers() ?? this.#differenceOfRecords();
+  }
+
+  /** All that a dead node had is known to those that live, as of one that is silent. @throws GossipError */
+  expectKept(index: number): void {
+    const had = [...this.#host(index).truth.values()].map((it) => described({ ...it, owner: nodeName(index) }));
+    for (const viewer of this.living()) {
+      for (const networkId of this.#host(viewer).needs) {
+        const silent = new Set(this.model.node(viewer).located(networkId).filter((it) => it.silent).map(described));
+        const lost = had.find((text) => text.includes(`/${networkId}/`) && !silent.has(text));
+        if (lost !== undefined) throw new GossipError(`${viewer} has forgotten ${lost} of the dead`);
+      }
+    }
   }
 
   #differenceOfMembers(): string | undefined {
