@@ -21,7 +21,11 @@ export interface Edit {
  * @param entries files of the folder, whose exports come in this order
  * @throws Error when the sources have no such place, or several.
  */
-export async function mutatedSources(core: string, edits: readonly Edit[], entries: readonly string[]): Promise<unknown[]> {
+export async function mutatedSources(
+  core: string,
+  edits: readonly Edit[],
+  entries: readonly string[],
+): Promise<unknown[]> {
   const folder = mkdtempSync(path.join(tmpdir(), 'waggle-mutant-'));
   try {
     for (const part of [core, SHARED]) cpSync(path.join(ROOT, part), path.join(folder, part), { recursive: true });

@@ -205,7 +205,9 @@ export class EndpointGossip implements EndpointTable, Startable {
       else this.#log.debug(fields, 'gossip member changed state');
     }
     // Most changes are suspicions that pass; for records they change nothing.
-    const told = [...effects.changed].filter((nodeId) => standingOf(this.#swim, nodeId) !== this.#standings.get(nodeId));
+    const told = [...effects.changed].filter(
+      (nodeId) => standingOf(this.#swim, nodeId) !== this.#standings.get(nodeId),
+    );
     if (told.length > 0) this.#learnMembers();
     for (const listener of this.#members.listeners) this.#tell(listener, effects.changed);
   }

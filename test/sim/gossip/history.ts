@@ -1,5 +1,6 @@
+import { GossipError } from './gossip-error.ts';
 import type { Cores, HostNode } from './host-node.ts';
-import { GossipError, HostSwarm } from './host-swarm.ts';
+import { HostSwarm } from './host-swarm.ts';
 import { ModelSwarm } from './model-swarm.ts';
 
 export interface HistoryOutcome {

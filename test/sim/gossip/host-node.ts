@@ -10,6 +10,7 @@ import type { EndpointRecord, LocalEndpoint, LocatedRecord } from '../../../work
 import type { MemberState } from '../../../worker/gossip/members.ts';
 import type { Content } from '../../../worker/gossip/transport/envelope.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../worker/gossip/transport/message-codec.ts';
+import { GossipError } from './gossip-error.ts';
 import type { ModelNode, ModelSwarm } from './model-swarm.ts';
 import { nodeName } from './swim-node.ts';
 
@@ -38,6 +39,8 @@ export interface HostClock {
 const TICK_MS = 50;
 /** Sizes play no part here, but that there are datagrams and streams. */
 const BYTES = 500;
+/** In any second, whatever has happened: several times what a swarm of seven has been seen to need. */
+const STORM_PACKETS = 3_000;
 
 /** A node's membership and endpoint table joined as EndpointGossip joins them, on a clock of its own. */
 export class HostNode implements ModelNode {
@@ -48,6 +51,8 @@ export class HostNode implements ModelNode {
   #standings = new Map<string, OwnerStanding>();
   #tickAtMs: number;
   #counter = 0;
+  /** Where the present second began, and the counter then. */
+  #second = { atMs: 0, counter: 0 };
   onChange: () => void = () => undefined;
 
   constructor(options: HostOptions, swarm: ModelSwarm<HostNode>, cores: Cores) {
@@ -159,9 +164,12 @@ export class HostNode implements ModelNode {
   #send(to: number, content: Content, stream: boolean): void {
     const from = nodeName(this.options.index);
     this.#counter += 1;
-    const said = this.options.encoded
-      ? encodeEnvelope({ from, session: 1, counter: this.#counter, content })
-      : content;
+    if (this.#swarm.nowMs >= this.#second.atMs + 1_000) {
+      this.#second = { atMs: this.#swarm.nowMs, counter: this.#counter };
+    } else if (this.#counter - this.#second.counter > STORM_PACKETS) {
+      throw new GossipError(`${this.options.index} sends more than ${STORM_PACKETS} packets in a second`);
+    }
+    const said = this.options.encoded ? encodeEnvelope({ from, session: 1, counter: this.#counter, content }) : content;
     this.#swarm.send(this.options.index, to, said, BYTES, stream);
   }
 }

@@ -1,13 +1,9 @@
 import type { EndpointRecord, LocalEndpoint } from '../../../worker/gossip/endpoint-table.ts';
 import { Roster } from '../../../worker/gossip/core/roster.ts';
+import { GossipError } from './gossip-error.ts';
 import { type Cores, HostNode } from './host-node.ts';
 import { ModelSwarm } from './model-swarm.ts';
 import { nodeName } from './swim-node.ts';
-
-/** A promise of gossip was broken; says which, by whom. */
-export class GossipError extends Error {
-  override readonly name = 'GossipError';
-}
 
 interface Host {
   /** What it publishes, by network and endpoint. */
@@ -17,6 +13,7 @@ interface Host {
   startedAtMs: number;
   /** In some life its wall clock was not ahead of the one before: then order among its lives is not known. */
   wentBack: boolean;
+  /** In some life: a later one may have ended before anybody heard of it. */
   left: boolean;
   /** Whom its manager names to it, by index. */
   named: Set<number>;
@@ -105,7 +102,6 @@ export class HostSwarm {
     const back = random.chance(0.4);
     if (back) host.wentBack = true;
     host.startedAtMs += back ? random.pick([0, 0, -1, -60_000])! : random.int(1, 60_000);
-    host.left = false;
     host.knew.clear();
     host.served.clear();
     for (const key of [...host.truth.keys()]) if (keeping === 'some' && random.chance(0.3)) host.truth.delete(key);
@@ -175,7 +171,13 @@ export class HostSwarm {
     const had = [...this.#host(index).truth.values()].map((it) => described({ ...it, owner: nodeName(index) }));
     for (const viewer of this.living()) {
       for (const networkId of this.#host(viewer).needs) {
-        const silent = new Set(this.model.node(viewer).located(networkId).filter((it) => it.silent).map(described));
+        const silent = new Set(
+          this.model
+            .node(viewer)
+            .located(networkId)
+            .filter((it) => it.silent)
+            .map(described),
+        );
         const lost = had.find((text) => text.includes(`/${networkId}/`) && !silent.has(text));
         if (lost !== undefined) throw new GossipError(`${viewer} has forgotten ${lost} of the dead`);
       }
@@ -279,9 +281,7 @@ export class HostSwarm {
 }
 
 function rosterOf(indexes: Iterable<number>): Roster {
-  return new Roster(
-    Array.from(indexes, (index) => ({ nodeId: nodeName(index), host: String(index), port: 7946 })),
-  );
+  return new Roster(Array.from(indexes, (index) => ({ nodeId: nodeName(index), host: String(index), port: 7946 })));
 }
 
 /** Owner, endpoint and version: equal texts are the same statement. */

@@ -41,6 +41,7 @@ interface Slot<N> {
   slowMs: number;
   waiting: (() => void)[];
   wakeAtMs: number;
+  unwell: boolean;
   sentBytes: number;
   sentPackets: number;
 }
@@ -76,7 +77,7 @@ export class ModelSwarm<N extends ModelNode> {
   }
 
   add(node: N): number {
-    const slot = { node, up: true, frozen: false, side: 0, slowMs: 0, waiting: [] };
+    const slot = { node, up: true, frozen: false, side: 0, slowMs: 0, waiting: [], unwell: false };
     this.#slots.push({ ...slot, wakeAtMs: Number.POSITIVE_INFINITY, sentBytes: 0, sentPackets: 0 });
     this.#arm(this.#slots.length - 1);
     return this.#slots.length - 1;
@@ -98,7 +99,7 @@ export class ModelSwarm<N extends ModelNode> {
   }
 
   freeze(index: number): void {
-    this.#slot(index).frozen = true;
+    Object.assign(this.#slot(index), { frozen: true, unwell: true });
   }
 
   /** What fell due meanwhile happens now, timers first, as an event loop does it. */
@@ -111,7 +112,14 @@ export class ModelSwarm<N extends ModelNode> {
   }
 
   slow(index: number, ms: number): void {
-    this.#slot(index).slowMs = ms;
+    const slot = this.#slot(index);
+    slot.slowMs = ms;
+    slot.unwell ||= ms > 0;
+  }
+
+  /** Whether it ever stood still or was slow. */
+  hasBeenUnwell(index: number): boolean {
+    return this.#slot(index).unwell;
   }
 
   /** Nodes hear each other when they are on the same side. */

@@ -78,11 +78,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    id: 'an older life is taken',
+    id: 'any other life is taken for a newer one',
     rule: 'order of what an owner says: incarnation, then sequence',
     file: 'owner-view.ts',
-    find: 'if (update.incarnation < this.incarnation) return { changed, advanced: false };',
-    replace: '',
+    find: 'if (update.incarnation < this.incarnation) return { changed, advanced: false };\n    const before = this.digest();\n    if (update.incarnation > this.incarnation)',
+    replace: 'const before = this.digest();\n    if (update.incarnation !== this.incarnation)',
   },
   {
     id: 'an older change is taken',
