@@ -4,6 +4,7 @@ import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import { GossipCore, type KnownPeer } from './core/gossip-core.ts';
+import { knownPeers, standingOf } from './core/known-peers.ts';
 import type { Effects, Peer } from './core/message.ts';
 import { Roster } from './core/roster.ts';
 import { SwimCore } from './core/swim-core.ts';
@@ -11,7 +12,7 @@ import type { Address, SwimEffects } from './core/swim-message.ts';
 import { LAN, type SwimPreset } from './core/swim-preset.ts';
 import type { EndpointRecord, EndpointTable, LocalEndpoint, LocatedRecord } from './endpoint-table.ts';
 import { MemberView } from './member-view.ts';
-import type { MemberState, Members } from './members.ts';
+import type { Members } from './members.ts';
 import type { Content } from './transport/envelope.ts';
 import { type DropCounts, GossipTransport } from './transport/gossip-transport.ts';
 import type { GossipKey } from './transport/key-ring.ts';
@@ -32,13 +33,6 @@ export interface EndpointGossipModules {
 }
 
 const TICK_MS = 50;
-/** A suspect is served: it may yet object. */
-const STANDINGS: Readonly<Record<MemberState, KnownPeer['standing']>> = {
-  alive: 'served',
-  suspect: 'served',
-  dead: 'suspended',
-  left: 'left',
-};
 
 /**
  * The endpoint table and the membership over the network: GossipCore and SwimCore on sockets and a clock. What is published in
@@ -163,16 +157,8 @@ export class EndpointGossip implements EndpointTable, Startable {
     this.#learnMembers();
   }
 
-  #standingOf(nodeId: string): KnownPeer['standing'] | undefined {
-    const state = this.#swim.standing(nodeId)?.state;
-    return state === undefined ? undefined : STANDINGS[state];
-  }
-
   #learnMembers(): void {
-    const members = this.#swim.peers.flatMap((peer): KnownPeer[] => {
-      const standing = this.#standingOf(peer.nodeId);
-      return standing === undefined ? [] : [{ ...peer, standing }];
-    });
+    const members = knownPeers(this.#swim);
     this.#standings = new Map(members.map(({ nodeId, standing }) => [nodeId, standing]));
     this.#owe(this.#core.setMembers(members, this.#nowMs));
   }
@@ -219,7 +205,9 @@ export class EndpointGossip implements EndpointTable, Startable {
       else this.#log.debug(fields, 'gossip member changed state');
     }
     // Most changes are suspicions that pass; for records they change nothing.
-    const told = [...effects.changed].filter((nodeId) => this.#standingOf(nodeId) !== this.#standings.get(nodeId));
+    const told = [...effects.changed].filter(
+      (nodeId) => standingOf(this.#swim, nodeId) !== this.#standings.get(nodeId),
+    );
     if (told.length > 0) this.#learnMembers();
     for (const listener of this.#members.listeners) this.#tell(listener, effects.changed);
   }

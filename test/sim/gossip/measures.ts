@@ -1,7 +1,8 @@
-import { LAN } from '../../../worker/gossip/core/swim-preset.ts';
-import { MemberlistNode } from './memberlist-node.ts';
+import { LAN, type SwimPreset } from '../../../worker/gossip/core/swim-preset.ts';
+import { MEMBERLIST_LAN, type MemberlistConfig, MemberlistNode } from './memberlist-node.ts';
 import { type ModelNetworkOptions, ModelSwarm } from './model-swarm.ts';
-import { NetworkdbNode } from './networkdb-node.ts';
+import { NETWORKDB, type NetworkdbConfig, NetworkdbNode } from './networkdb-node.ts';
+import type { MemberState } from '../../../worker/gossip/members.ts';
 import { rosterOf, SwimNode } from './swim-node.ts';
 import { endpointOf, TableNode } from './table-node.ts';
 
@@ -50,9 +51,15 @@ export function spreadOfWaggle(count: number, seed: number, network: Network = {
   return spreadOf(times, count, traffic.bytes - idle.bytes * part, traffic.packets - idle.packets * part);
 }
 
-export function spreadOfNetworkdb(count: number, seed: number, network: Network = {}): Spread {
+/** Networkdb that spends about so many bytes per node on an event, whatever its own figures are. */
+export function networkdbAt(bytes: number, gossipMs: number): NetworkdbConfig {
+  const perTick = NETWORKDB.gossipNodes * NETWORKDB_EVENT_BYTES.reduce((sum, each) => sum + each, 102);
+  return { ...NETWORKDB, gossipMs, ticks: () => Math.max(1, Math.round(bytes / perTick)) };
+}
+
+export function spreadOfNetworkdb(count: number, seed: number, network: Network = {}, config = NETWORKDB): Spread {
   const swarm = new ModelSwarm<NetworkdbNode>({ seed, ...network });
-  for (let index = 0; index < count; index++) swarm.add(new NetworkdbNode(index, count, swarm));
+  for (let index = 0; index < count; index++) swarm.add(new NetworkdbNode(index, count, swarm, config));
   swarm.run(1_000);
   const start = swarm.nowMs;
   const times: number[] = [];
@@ -85,58 +92,173 @@ export interface Detection {
 
 const DETECTION_LIMIT_MS = 120_000;
 
-export function waggleSwarm(count: number, seed: number, network: Network = {}): ModelSwarm<SwimNode> {
+export type Membership = ModelSwarm<SwimNode> | ModelSwarm<MemberlistNode>;
+
+export function waggleSwarm(
+  count: number,
+  seed: number,
+  network: Network = {},
+  preset: SwimPreset = LAN,
+): ModelSwarm<SwimNode> {
   const swarm = new ModelSwarm<SwimNode>({ seed, ...network });
-  for (let index = 0; index < count; index++) swarm.add(new SwimNode(index, swarm, LAN));
+  for (let index = 0; index < count; index++) swarm.add(new SwimNode(index, swarm, preset));
   const roster = rosterOf(count);
   for (let index = 0; index < count; index++) swarm.act(index, (node, nowMs) => node.setRoster(roster, nowMs));
   return swarm;
 }
 
-export function memberlistSwarm(count: number, seed: number, network: Network = {}): ModelSwarm<MemberlistNode> {
+export function memberlistSwarm(
+  count: number,
+  seed: number,
+  network: Network = {},
+  config: MemberlistConfig = MEMBERLIST_LAN,
+): ModelSwarm<MemberlistNode> {
   const swarm = new ModelSwarm<MemberlistNode>({ seed, ...network });
-  for (let index = 0; index < count; index++) swarm.add(new MemberlistNode(index, count, swarm));
+  for (let index = 0; index < count; index++) swarm.add(new MemberlistNode(index, count, swarm, config));
   return swarm;
 }
 
 /** Node 0 is killed after a while: when the others know. */
-export function detection(swarm: ModelSwarm<SwimNode> | ModelSwarm<MemberlistNode>, warmUpMs: number): Detection {
+export function detection(swarm: Membership, warmUpMs: number): Detection {
   swarm.run(warmUpMs + swarm.random.next() * 1_000);
   swarm.kill(0);
   const start = swarm.nowMs;
   const deaths = new Map<number, number>();
-  for (const [index, node] of swarm.nodes.entries()) {
-    node.onChange = () => {
-      if (node.sees(0) === 'dead' && !deaths.has(index)) deaths.set(index, swarm.nowMs - start);
-    };
-  }
+  watch(swarm, (viewer, whom, state) => {
+    if (whom === 0 && state === 'dead' && !deaths.has(viewer)) deaths.set(viewer, swarm.nowMs - start);
+  });
   swarm.runUntil(() => deaths.size === swarm.size - 1, DETECTION_LIMIT_MS, 5);
   const times = [...deaths.values()].toSorted((a, b) => a - b);
   return { first: times[0], all: times[swarm.size - 2] };
 }
 
-/** Node-pairs (who, whom) in which somebody who lives was declared dead during `ms` of trouble. */
-export function falseDeaths(
-  swarm: ModelSwarm<SwimNode> | ModelSwarm<MemberlistNode>,
-  ms: number,
-  trouble: () => void = () => undefined,
-): { victims: number; accusations: number; suspicions: number } {
+/** Calls for each change of what one node believes of another. */
+function watch(swarm: Membership, look: (viewer: number, whom: number, state: MemberState | undefined) => void): void {
+  for (const [viewer, node] of swarm.nodes.entries()) {
+    if (node instanceof MemberlistNode) node.onChange = (whom) => look(viewer, whom, node.sees(whom));
+    else {
+      node.onChange = (nodeIds) => {
+        for (const nodeId of nodeIds) {
+          const whom = Number(nodeId.slice('node-'.length));
+          look(viewer, whom, node.sees(whom));
+        }
+      };
+    }
+  }
+}
+
+/** Who lives and was declared dead, by how many others, and bytes per node and second, during `ms` of trouble. */
+export interface FalseAlarms {
+  victims: number;
+  /** Of those, how many were neither slow nor standing still. */
+  healthy: number;
+  accusations: number;
+  suspicions: number;
+  bytesPerSecond: number;
+}
+
+export function falseDeaths(swarm: Membership, ms: number, trouble: () => void = () => undefined): FalseAlarms {
   const pairs = new Set<string>();
   const victims = new Set<number>();
   const suspected = new Set<string>();
-  for (const [index, node] of swarm.nodes.entries()) {
-    const look = (whom: number): void => {
-      if (node.sees(whom) === 'suspect') suspected.add(`${index} ${whom}`);
-      if (node.sees(whom) !== 'dead') return;
-      pairs.add(`${index} ${whom}`);
-      victims.add(whom);
-    };
-    if (node instanceof MemberlistNode) node.onChange = (subject) => look(subject);
-    else node.onChange = (nodeIds) => [...nodeIds].forEach((nodeId) => look(Number(nodeId.slice('node-'.length))));
-  }
+  watch(swarm, (viewer, whom, state) => {
+    if (state === 'suspect') suspected.add(`${viewer} ${whom}`);
+    if (state !== 'dead') return;
+    pairs.add(`${viewer} ${whom}`);
+    victims.add(whom);
+  });
+  swarm.takeTraffic();
   for (const end = swarm.nowMs + ms; swarm.nowMs < end; ) {
     trouble();
-    swarm.run(1_000);
+    swarm.run(250);
   }
-  return { victims: victims.size, accusations: pairs.size, suspicions: suspected.size };
+  const bytesPerSecond = swarm.takeTraffic().bytes / swarm.size / (ms / 1_000);
+  const healthy = [...victims].filter((index) => !swarm.hasBeenUnwell(index)).length;
+  return { victims: victims.size, healthy, accusations: pairs.size, suspicions: suspected.size, bytesPerSecond };
+}
+
+export interface Parting {
+  /** From the cut until the first and the last know that all of the other half are gone; ms. */
+  first: number | undefined;
+  all: number | undefined;
+  /** From the mending until everybody sees everybody alive. */
+  mended: number | undefined;
+}
+
+/** The swarm falls into halves for a minute. */
+export function parting(swarm: Membership): Parting {
+  swarm.run(3_000 + swarm.random.next() * 1_000);
+  const half = swarm.size >> 1;
+  const gone = Array.from({ length: swarm.size }, () => new Set<number>());
+  const done: number[] = [];
+  const start = swarm.nowMs;
+  watch(swarm, (viewer, whom, state) => {
+    if (state !== 'dead') return void gone[viewer]?.delete(whom);
+    const dead = gone[viewer]?.add(whom).size ?? 0;
+    if (dead === (viewer < half ? swarm.size - half : half)) done.push(swarm.nowMs - start);
+  });
+  for (let index = 0; index < half; index++) swarm.setSide(index, 1);
+  swarm.run(60_000);
+  const [first, all] = [done[0], done[swarm.size - 1]];
+  swarm.mend();
+  const mended = swarm.runUntil(() => gone.every((dead) => dead.size === 0), DETECTION_LIMIT_MS, 5);
+  return { first, all, mended };
+}
+
+/** Bytes and packets that a quiet node sends in a second. */
+export function quietTraffic(swarm: Membership, seconds = 20): { bytes: number; packets: number } {
+  swarm.run(5_000);
+  swarm.takeTraffic();
+  swarm.run(seconds * 1_000);
+  const { bytes, packets } = swarm.takeTraffic();
+  return { bytes: bytes / swarm.size / seconds, packets: packets / swarm.size / seconds };
+}
+
+/** Every node publishes one endpoint within a second; then it is quiet. */
+export interface Crowd {
+  /** From the first publish until all know all. */
+  allMs: number | undefined;
+  bytesPerNode: number;
+  /** Per node and second in the minute after. */
+  quietBytes: number;
+}
+
+export function crowdOfWaggle(count: number, seed: number): Crowd {
+  const swarm = new ModelSwarm<TableNode>({ seed });
+  for (let index = 0; index < count; index++) swarm.add(new TableNode(index, swarm, true));
+  const roster = rosterOf(count);
+  for (let index = 0; index < count; index++) swarm.act(index, (node, nowMs) => node.setPeers(roster, nowMs));
+  return crowd(swarm, {
+    publish: (node, index, nowMs) => node.publish(endpointOf(index), nowMs),
+    knows: (node) => node.core.records().length,
+  });
+}
+
+export function crowdOfNetworkdb(count: number, seed: number): Crowd {
+  const swarm = new ModelSwarm<NetworkdbNode>({ seed });
+  for (let index = 0; index < count; index++) swarm.add(new NetworkdbNode(index, count, swarm));
+  return crowd(swarm, {
+    publish: (node, index, nowMs) => {
+      for (const [at, bytes] of NETWORKDB_EVENT_BYTES.entries()) node.publish({ id: 2 * index + at, bytes }, nowMs);
+    },
+    knows: (node) => node.known.size / NETWORKDB_EVENT_BYTES.length,
+  });
+}
+
+function crowd<N extends TableNode | NetworkdbNode>(
+  swarm: ModelSwarm<N>,
+  { publish, knows }: { publish: (node: N, index: number, nowMs: number) => void; knows: (node: N) => number },
+): Crowd {
+  const count = swarm.size;
+  swarm.run(5_000);
+  swarm.takeTraffic();
+  for (let index = 0; index < count; index++) {
+    swarm.schedule(swarm.random.next() * 1_000, () => swarm.act(index, (node, nowMs) => publish(node, index, nowMs)));
+  }
+  const allMs = swarm.runUntil(() => swarm.nodes.every((node) => knows(node) === count), SPREAD_LIMIT_MS, 10);
+  const bytesPerNode = swarm.takeTraffic().bytes / count;
+  swarm.run(60_000);
+  swarm.takeTraffic();
+  swarm.run(60_000);
+  return { allMs, bytesPerNode, quietBytes: swarm.takeTraffic().bytes / count / 60 };
 }

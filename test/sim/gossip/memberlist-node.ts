@@ -3,18 +3,38 @@ import type { ModelNode, ModelSwarm } from './model-swarm.ts';
 
 /**
  * A model of hashicorp/memberlist with its LAN defaults, for comparison: the same model network, figures and formulas of its
- * config.go, util.go, suspicion.go, state.go (NETWORK.md section 3.2). Left out: push/pull, which plays no part in the times compared.
+ * config.go, util.go, suspicion.go, state.go (NETWORK.md section 3.2); and Docker's habit to try one failed member a second
+ * (networkdb/cluster.go, reconnectNode). Sizes are on the low side: field names, which memberlist's encoding has in every message, are not counted.
  */
-export const MEMBERLIST_LAN = {
+export interface MemberlistConfig {
+  probeIntervalMs: number;
+  probeTimeoutMs: number;
+  indirectChecks: number;
+  gossipIntervalMs: number;
+  gossipNodes: number;
+  gossipToDeadMs: number;
+  retransmitMult: number;
+  suspicionMult: number;
+  suspicionMaxMult: number;
+  awarenessMax: number;
+  /** Times ceil(log2 n - 5) + 1 above 32 nodes. */
+  pushPullIntervalMs: number;
+  reconnectIntervalMs: number;
+}
+
+export const MEMBERLIST_LAN: MemberlistConfig = {
   probeIntervalMs: 1_000,
   probeTimeoutMs: 500,
   indirectChecks: 3,
   gossipIntervalMs: 200,
   gossipNodes: 3,
+  gossipToDeadMs: 30_000,
   retransmitMult: 4,
   suspicionMult: 4,
   suspicionMaxMult: 6,
   awarenessMax: 8,
+  pushPullIntervalMs: 30_000,
+  reconnectIntervalMs: 1_000,
 };
 
 type News = { kind: 'alive' | 'suspect' | 'dead'; subject: number; incarnation: number; from: number };
@@ -23,7 +43,8 @@ type Packet =
   | { kind: 'ack'; sequence: number; news: News[] }
   | { kind: 'indirect'; sequence: number; target: number; news: News[] }
   | { kind: 'nack'; sequence: number; news: News[] }
-  | { kind: 'gossip'; news: News[] };
+  | { kind: 'gossip'; news: News[] }
+  | { kind: 'state'; reply: boolean; news: News[] };
 
 interface Known {
   state: MemberState;
@@ -44,6 +65,7 @@ export class MemberlistNode implements ModelNode {
   readonly #index: number;
   readonly #count: number;
   readonly #swarm: ModelSwarm<MemberlistNode>;
+  readonly #config: MemberlistConfig;
   readonly #known = new Map<number, Known>();
   readonly #suspected = new Map<number, Suspected>();
   readonly #queue = new Map<string, { news: News; sends: number }>();
@@ -57,12 +79,15 @@ export class MemberlistNode implements ModelNode {
   #nowMs: number;
   onChange: (subject: number, nowMs: number) => void = () => undefined;
 
-  constructor(index: number, count: number, swarm: ModelSwarm<MemberlistNode>) {
+  constructor(index: number, count: number, swarm: ModelSwarm<MemberlistNode>, config = MEMBERLIST_LAN) {
     this.#index = index;
+    this.#config = config;
     this.#count = count;
     this.#swarm = swarm;
     this.#nowMs = swarm.nowMs;
-    const { probeIntervalMs, gossipIntervalMs } = MEMBERLIST_LAN;
+    const { probeIntervalMs, gossipIntervalMs, reconnectIntervalMs } = config;
+    this.#after(swarm.random.next() * this.#pushPullMs(), () => this.#pushPull());
+    this.#after(swarm.random.next() * reconnectIntervalMs, () => this.#reconnect());
     this.#after(swarm.random.next() * probeIntervalMs, () => this.#probe());
     this.#after(swarm.random.next() * gossipIntervalMs, () => this.#gossip());
   }
@@ -86,7 +111,9 @@ export class MemberlistNode implements ModelNode {
   receive(from: number, content: unknown, nowMs: number): void {
     this.#nowMs = nowMs;
     const packet = content as Packet;
-    for (const news of packet.news) this.#hear(news);
+    // The dead of another's state are suspects first, as its mergeState has it.
+    for (const news of packet.news)
+      this.#hear(packet.kind === 'state' && news.kind === 'dead' ? { ...news, kind: 'suspect', from } : news);
     switch (packet.kind) {
       case 'ping':
         return this.#send(from, { kind: 'ack', sequence: packet.sequence, news: [] });
@@ -97,12 +124,42 @@ export class MemberlistNode implements ModelNode {
       case 'nack':
         this.#nacks.set(packet.sequence, (this.#nacks.get(packet.sequence) ?? 0) + 1);
         return;
+      case 'state':
+        if (!packet.reply) this.#sendState(from, true);
+        return;
       case 'gossip':
     }
   }
 
+  #pushPullMs(): number {
+    const { pushPullIntervalMs } = this.#config;
+    return pushPullIntervalMs * (this.#count <= 32 ? 1 : Math.ceil(Math.log2(this.#count) - 5) + 1);
+  }
+
+  #pushPull(): void {
+    this.#after(this.#pushPullMs(), () => this.#pushPull());
+    const [target] = this.#some(1, this.#index);
+    if (target !== undefined) this.#sendState(target, false);
+  }
+
+  #reconnect(): void {
+    this.#after(this.#config.reconnectIntervalMs, () => this.#reconnect());
+    const dead = [...this.#known].filter(([, { state }]) => state === 'dead');
+    const [target] = this.#swarm.random.pick(dead) ?? [];
+    if (target !== undefined) this.#sendState(target, false);
+  }
+
+  /** Of every member; those of whom nothing was ever said are counted, not listed. */
+  #sendState(to: number, reply: boolean): void {
+    const news: News[] = [{ kind: 'alive', subject: this.#index, incarnation: this.#incarnation, from: this.#index }];
+    for (const [subject, { state, incarnation }] of this.#known) {
+      if (state !== 'left') news.push({ kind: state, subject, incarnation, from: this.#index });
+    }
+    this.#swarm.send(this.#index, to, { kind: 'state', reply, news }, NEWS_BYTES * this.#count, true);
+  }
+
   #probe(): void {
-    const { probeIntervalMs, probeTimeoutMs, indirectChecks } = MEMBERLIST_LAN;
+    const { probeIntervalMs, probeTimeoutMs, indirectChecks } = this.#config;
     const intervalMs = probeIntervalMs * (this.#score + 1);
     this.#after(intervalMs, () => this.#probe());
     const target = this.#next();
@@ -131,7 +188,7 @@ export class MemberlistNode implements ModelNode {
     this.#after(intervalMs, () => {
       if (acked) return;
       const missing = asked > 0 ? asked - (this.#nacks.get(sequence) ?? 0) : 1;
-      this.#score = Math.min(MEMBERLIST_LAN.awarenessMax - 1, this.#score + missing);
+      this.#score = Math.min(this.#config.awarenessMax - 1, this.#score + missing);
       forget();
       this.#hear({ kind: 'suspect', subject: target, incarnation: this.#of(target).incarnation, from: this.#index });
     });
@@ -146,7 +203,7 @@ export class MemberlistNode implements ModelNode {
       this.#send(origin, { kind: 'ack', sequence, news: [] });
     });
     this.#send(target, { kind: 'ping', sequence: own, news: [] });
-    this.#after(MEMBERLIST_LAN.probeTimeoutMs * 0.8, () => {
+    this.#after(this.#config.probeTimeoutMs * 0.8, () => {
       this.#acks.delete(own);
       if (!acked) this.#send(origin, { kind: 'nack', sequence, news: [] });
     });
@@ -157,7 +214,7 @@ export class MemberlistNode implements ModelNode {
     if (subject === this.#index) {
       if (kind === 'alive' || incarnation < this.#incarnation) return;
       this.#incarnation = incarnation + 1;
-      this.#score = Math.min(MEMBERLIST_LAN.awarenessMax - 1, this.#score + 1);
+      this.#score = Math.min(this.#config.awarenessMax - 1, this.#score + 1);
       return this.#broadcast({ kind: 'alive', subject, incarnation: this.#incarnation, from: subject });
     }
     const known = this.#of(subject);
@@ -177,7 +234,7 @@ export class MemberlistNode implements ModelNode {
     }
     if (known.state !== 'alive') return;
     this.#set(news, 'suspect');
-    const { suspicionMult } = MEMBERLIST_LAN;
+    const { suspicionMult } = this.#config;
     const wanted = this.#count - 2 < suspicionMult - 2 ? 0 : suspicionMult - 2;
     const begun = { startMs: this.#nowMs, wanted, from: new Set([news.from]) };
     this.#suspected.set(news.subject, begun);
@@ -185,7 +242,7 @@ export class MemberlistNode implements ModelNode {
   }
 
   #judgeLater(subject: number, suspected: Suspected): void {
-    const { suspicionMult, suspicionMaxMult, probeIntervalMs } = MEMBERLIST_LAN;
+    const { suspicionMult, suspicionMaxMult, probeIntervalMs } = this.#config;
     const minMs = suspicionMult * Math.max(1, Math.log10(Math.max(1, this.#count))) * probeIntervalMs;
     const { wanted } = suspected;
     const part = wanted === 0 ? 1 : Math.log(suspected.from.size) / Math.log(wanted + 1);
@@ -209,16 +266,17 @@ export class MemberlistNode implements ModelNode {
   }
 
   #gossip(): void {
-    const { gossipIntervalMs, gossipNodes } = MEMBERLIST_LAN;
+    const { gossipIntervalMs, gossipNodes } = this.#config;
     this.#after(gossipIntervalMs, () => this.#gossip());
-    for (const target of this.#some(gossipNodes, this.#index)) {
+    const recent = this.#nowMs - this.#config.gossipToDeadMs;
+    for (const target of this.#some(gossipNodes, this.#index, recent)) {
       const news = this.#take();
       if (news.length > 0) this.#transmit(target, { kind: 'gossip', news });
     }
   }
 
   #take(): News[] {
-    const limit = MEMBERLIST_LAN.retransmitMult * Math.ceil(Math.log10(this.#count + 1));
+    const limit = this.#config.retransmitMult * Math.ceil(Math.log10(this.#count + 1));
     const first = [...this.#queue].toSorted(([, a], [, b]) => a.sends - b.sends).slice(0, NEWS_PER_PACKET);
     for (const [key, entry] of first) {
       entry.sends += 1;
@@ -251,11 +309,14 @@ export class MemberlistNode implements ModelNode {
     return undefined;
   }
 
-  #some(count: number, except: number): number[] {
+  /** Different members at random that live, or died after `diedAfterMs`. */
+  #some(count: number, except: number, diedAfterMs = Number.POSITIVE_INFINITY): number[] {
     const found = new Set<number>();
-    for (let tries = 0; tries < 3 * this.#count + 8 && found.size < count; tries++) {
+    for (let tries = 0; tries < Math.min(3 * this.#count + 8, 200) && found.size < count; tries++) {
       const index = this.#swarm.random.int(0, this.#count - 1);
-      if (index !== this.#index && index !== except && this.sees(index) !== 'dead') found.add(index);
+      const known = this.#known.get(index);
+      const told = known?.state !== 'dead' || known.changedAtMs > diedAfterMs;
+      if (index !== this.#index && index !== except && told) found.add(index);
     }
     return [...found];
   }

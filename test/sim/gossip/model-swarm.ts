@@ -16,6 +16,8 @@ export interface ModelNetworkOptions {
   loss?: number;
   /** Probability that a datagram arrives twice. */
   duplicate?: number;
+  /** Probability that a datagram takes up to 3 s more, and so comes after later ones. */
+  late?: number;
   /** One way, at least. Default 0.3 ms. */
   minDelayMs?: number;
   /** Mean of the exponential part above the least. Default 0.5 ms. */
@@ -28,6 +30,7 @@ const STREAM_HANDSHAKE_BYTES = 7 * 54;
 /** What a standing process finds in its socket when it goes on. */
 const SOCKET_BUFFER_PACKETS = 2_000;
 const RETRANSMIT_MS = 200;
+const LATE_MS = 3_000;
 
 interface Slot<N> {
   node: N;
@@ -38,6 +41,7 @@ interface Slot<N> {
   slowMs: number;
   waiting: (() => void)[];
   wakeAtMs: number;
+  unwell: boolean;
   sentBytes: number;
   sentPackets: number;
 }
@@ -48,6 +52,8 @@ export class ModelSwarm<N extends ModelNode> {
   readonly options: ModelNetworkOptions;
   readonly #queue = new EventQueue();
   readonly #slots: Slot<N>[] = [];
+  /** One-way cuts, as "from to". */
+  readonly #cuts = new Set<string>();
 
   constructor(options: ModelNetworkOptions) {
     this.options = { ...options };
@@ -71,7 +77,7 @@ export class ModelSwarm<N extends ModelNode> {
   }
 
   add(node: N): number {
-    const slot = { node, up: true, frozen: false, side: 0, slowMs: 0, waiting: [] };
+    const slot = { node, up: true, frozen: false, side: 0, slowMs: 0, waiting: [], unwell: false };
     this.#slots.push({ ...slot, wakeAtMs: Number.POSITIVE_INFINITY, sentBytes: 0, sentPackets: 0 });
     this.#arm(this.#slots.length - 1);
     return this.#slots.length - 1;
@@ -93,7 +99,7 @@ export class ModelSwarm<N extends ModelNode> {
   }
 
   freeze(index: number): void {
-    this.#slot(index).frozen = true;
+    Object.assign(this.#slot(index), { frozen: true, unwell: true });
   }
 
   /** What fell due meanwhile happens now, timers first, as an event loop does it. */
@@ -106,7 +112,14 @@ export class ModelSwarm<N extends ModelNode> {
   }
 
   slow(index: number, ms: number): void {
-    this.#slot(index).slowMs = ms;
+    const slot = this.#slot(index);
+    slot.slowMs = ms;
+    slot.unwell ||= ms > 0;
+  }
+
+  /** Whether it ever stood still or was slow. */
+  hasBeenUnwell(index: number): boolean {
+    return this.#slot(index).unwell;
   }
 
   /** Nodes hear each other when they are on the same side. */
@@ -114,15 +127,27 @@ export class ModelSwarm<N extends ModelNode> {
     this.#slot(index).side = side;
   }
 
+  /** From now on nothing gets from one to the other; the way back is open. */
+  cut(from: number, to: number): void {
+    this.#cuts.add(`${from} ${to}`);
+  }
+
+  /** All on one side, and no cuts. */
+  mend(): void {
+    this.#cuts.clear();
+    for (const slot of this.#slots) slot.side = 0;
+  }
+
   send(from: number, to: number, content: unknown, bytes: number, stream: boolean): void {
     const sender = this.#slot(from);
     const packets = stream ? 3 + Math.ceil(bytes / 1400) : 1;
     sender.sentPackets += packets;
     sender.sentBytes += bytes + packets * HEADER_BYTES + (stream ? STREAM_HANDSHAKE_BYTES : 0);
-    const { loss = 0, duplicate = 0 } = this.options;
+    const { loss = 0, duplicate = 0, late = 0 } = this.options;
     if (stream) return this.#fly(from, to, content, this.#streamDelayMs(packets, loss));
     if (this.random.chance(loss)) return;
-    this.#fly(from, to, content, this.#delayMs());
+    const moreMs = late > 0 && this.random.chance(late) ? this.random.next() * LATE_MS : 0;
+    this.#fly(from, to, content, this.#delayMs() + moreMs);
     if (duplicate > 0 && this.random.chance(duplicate))
       this.#fly(from, to, content, this.#delayMs() + this.random.next() * 500);
   }
@@ -171,6 +196,7 @@ export class ModelSwarm<N extends ModelNode> {
     this.#queue.schedule(delayMs, () => {
       const [sender, receiver] = [this.#slot(from), this.#slot(to)];
       if (sender.side !== receiver.side || !receiver.up) return;
+      if (this.#cuts.size > 0 && this.#cuts.has(`${from} ${to}`)) return;
       const { node } = receiver;
       const input = (): void => {
         if (receiver.node !== node || !receiver.up) return;

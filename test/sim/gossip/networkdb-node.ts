@@ -5,9 +5,18 @@ import type { ModelNode, ModelSwarm } from './model-swarm.ts';
  * random peers of the network get one packet of up to 1400 bytes, filled with what was sent least; each event in as many ticks as the
  * retransmit limit says; every 30 s a bulk sync with one random peer.
  */
-const GOSSIP_MS = 200;
-const GOSSIP_NODES = 3;
-const RETRANSMIT_MULT = 4;
+export interface NetworkdbConfig {
+  gossipMs: number;
+  gossipNodes: number;
+  /** Ticks in which a node sends one event, in a network of so many. */
+  ticks: (count: number) => number;
+}
+
+export const NETWORKDB: NetworkdbConfig = {
+  gossipMs: 200,
+  gossipNodes: 3,
+  ticks: (count) => 4 * Math.ceil(Math.log10(count + 1)),
+};
 const BULK_SYNC_MS = 30_000;
 const PACKET_BYTES = 1_400;
 
@@ -18,6 +27,7 @@ export interface TableEvent {
 type Packet = { kind: 'gossip'; events: TableEvent[] } | { kind: 'bulk'; events: TableEvent[]; reply: boolean };
 
 export class NetworkdbNode implements ModelNode {
+  readonly #config: NetworkdbConfig;
   readonly known = new Map<number, TableEvent>();
   readonly #index: number;
   readonly #count: number;
@@ -27,11 +37,12 @@ export class NetworkdbNode implements ModelNode {
   #bulkAtMs: number;
   onLearn: (id: number, nowMs: number) => void = () => undefined;
 
-  constructor(index: number, count: number, swarm: ModelSwarm<NetworkdbNode>) {
+  constructor(index: number, count: number, swarm: ModelSwarm<NetworkdbNode>, config = NETWORKDB) {
     this.#index = index;
+    this.#config = config;
     this.#count = count;
     this.#swarm = swarm;
-    this.#gossipAtMs = swarm.nowMs + swarm.random.next() * GOSSIP_MS;
+    this.#gossipAtMs = swarm.nowMs + swarm.random.next() * config.gossipMs;
     this.#bulkAtMs = swarm.nowMs + swarm.random.next() * BULK_SYNC_MS;
   }
 
@@ -66,8 +77,8 @@ export class NetworkdbNode implements ModelNode {
   }
 
   #gossip(): void {
-    this.#gossipAtMs += GOSSIP_MS;
-    const limit = RETRANSMIT_MULT * Math.ceil(Math.log10(this.#count + 1));
+    this.#gossipAtMs += this.#config.gossipMs;
+    const limit = this.#config.ticks(this.#count);
     const events: TableEvent[] = [];
     let room = PACKET_BYTES - 60;
     for (const entry of [...this.#queue.values()].toSorted((a, b) => a.ticks - b.ticks)) {
@@ -79,7 +90,7 @@ export class NetworkdbNode implements ModelNode {
     }
     if (events.length === 0) return;
     const bytes = PACKET_BYTES - room;
-    for (const peer of this.#peers(GOSSIP_NODES))
+    for (const peer of this.#peers(this.#config.gossipNodes))
       this.#swarm.send(this.#index, peer, { kind: 'gossip', events }, bytes, false);
   }
 

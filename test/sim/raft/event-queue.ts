@@ -16,13 +16,16 @@ export class EventQueue {
 
   schedule(delay: number, run: () => void): void {
     const event = { at: this.#now + Math.max(0, delay), order: this.#order++, run };
-    let at = this.#heap.push(event) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#isBefore(at, parent)) break;
-      this.#swap(at, parent);
-      at = parent;
+    const heap = this.#heap;
+    let hole = heap.push(event) - 1;
+    while (hole > 0) {
+      const parent = (hole - 1) >> 1;
+      const above = heap[parent];
+      if (above === undefined || !isBefore(event, above)) break;
+      heap[hole] = above;
+      hole = parent;
     }
+    heap[hole] = event;
   }
 
   /** Runs the next event. @returns false when there is none. */
@@ -30,37 +33,29 @@ export class EventQueue {
     const first = this.#heap[0];
     const last = this.#heap.pop();
     if (first === undefined || last === undefined) return false;
-    if (this.#heap.length > 0) {
-      this.#heap[0] = last;
-      this.#sink();
-    }
+    if (this.#heap.length > 0) this.#sink(last);
     this.#now = first.at;
     first.run();
     return true;
   }
 
-  #sink(): void {
-    for (let at = 0; ; ) {
-      const [left, right] = [2 * at + 1, 2 * at + 2];
-      let least = at;
-      if (left < this.#heap.length && this.#isBefore(left, least)) least = left;
-      if (right < this.#heap.length && this.#isBefore(right, least)) least = right;
-      if (least === at) return;
-      this.#swap(at, least);
-      at = least;
+  /** Puts an event where the first was, and lower until nothing below it is earlier. */
+  #sink(event: Scheduled): void {
+    const heap = this.#heap;
+    let hole = 0;
+    for (;;) {
+      const left = 2 * hole + 1;
+      const [one, other] = [heap[left], heap[left + 1]];
+      if (one === undefined) break;
+      const earlier = other !== undefined && isBefore(other, one) ? other : one;
+      if (!isBefore(earlier, event)) break;
+      heap[hole] = earlier;
+      hole = earlier === one ? left : left + 1;
     }
+    heap[hole] = event;
   }
+}
 
-  #isBefore(a: number, b: number): boolean {
-    const [first, second] = [this.#heap[a], this.#heap[b]];
-    if (first === undefined || second === undefined) return false;
-    return first.at < second.at || (first.at === second.at && first.order < second.order);
-  }
-
-  #swap(a: number, b: number): void {
-    const [first, second] = [this.#heap[a], this.#heap[b]];
-    if (first === undefined || second === undefined) return;
-    this.#heap[a] = second;
-    this.#heap[b] = first;
-  }
+function isBefore(a: Scheduled, b: Scheduled): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
 }

@@ -8,6 +8,7 @@ import { newsSizeBytes } from './swim-message.ts';
 export class BroadcastQueue {
   /** By number of times sent. */
   readonly #tiers: Map<string, readonly MemberNews[]>[] = [];
+  #size = 0;
 
   /** True while something has not been sent even once. */
   get hasFresh(): boolean {
@@ -15,7 +16,7 @@ export class BroadcastQueue {
   }
 
   get empty(): boolean {
-    return this.#tiers.every((tier) => tier.size === 0);
+    return this.#size === 0;
   }
 
   /** Replaces what was to be said of the same member. */
@@ -24,15 +25,17 @@ export class BroadcastQueue {
     if (first === undefined) return;
     this.drop(first.nodeId);
     this.#tier(0).set(first.nodeId, news);
+    this.#size += 1;
   }
 
   drop(nodeId: string): void {
-    for (const tier of this.#tiers) tier.delete(nodeId);
+    for (const tier of this.#tiers) if (tier.delete(nodeId)) this.#size -= 1;
   }
 
   /** What fits, counted as sent `times` more; an entry sent `limit` times is forgotten. */
   take(roomBytes: number, times: number, limit: number): MemberNews[] {
     const taken: MemberNews[] = [];
+    if (this.#size === 0) return taken;
     const moves: { nodeId: string; news: readonly MemberNews[]; to: number }[] = [];
     let room = roomBytes;
     for (const [sent, tier] of this.#tiers.entries()) {
@@ -47,7 +50,10 @@ export class BroadcastQueue {
       }
       if (room < 40) break;
     }
-    for (const { nodeId, news, to } of moves) if (to < limit) this.#tier(to).set(nodeId, news);
+    for (const { nodeId, news, to } of moves) {
+      if (to < limit) this.#tier(to).set(nodeId, news);
+      else this.#size -= 1;
+    }
     return taken;
   }
 

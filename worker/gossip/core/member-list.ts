@@ -20,11 +20,14 @@ export interface Standing {
 export class MemberList {
   readonly #self: string;
   #roster = new Roster([]);
-  #sinceMs = 0;
+  /** Of whom nothing was heard since the beginning. */
+  #unheard: Standing = { incarnation: 0, state: 'alive', changedAtMs: 0 };
   /** Only what differs from "alive, never heard of". */
   readonly #standings = new Map<string, Standing>();
-  #gone = 0;
+  readonly #gone = new Set<string>();
   #checksum = 0;
+  /** Of this node itself, for every packet. */
+  #own = { incarnation: 0, hash: 0 };
 
   constructor(self: string) {
     this.#self = self;
@@ -37,7 +40,7 @@ export class MemberList {
     const came = roster.peers.filter((peer) => peer.nodeId !== this.#self && !before.has(peer.nodeId));
     const went = before.peers.map((peer) => peer.nodeId).filter((nodeId) => !roster.has(nodeId));
     for (const nodeId of went) this.#replace(nodeId, undefined);
-    if (before.peers.length === 0) this.#sinceMs = nowMs;
+    if (before.peers.length === 0) this.#unheard = { incarnation: 0, state: 'alive', changedAtMs: nowMs };
     else
       for (const { nodeId } of came)
         this.#standings.set(nodeId, { incarnation: 0, state: 'alive', changedAtMs: nowMs });
@@ -55,23 +58,27 @@ export class MemberList {
 
   /** undefined for whom the manager did not name, and for this node itself. */
   standing(nodeId: string): Standing | undefined {
-    if (nodeId === this.#self || !this.#roster.has(nodeId)) return undefined;
-    return this.#standings.get(nodeId) ?? { incarnation: 0, state: 'alive', changedAtMs: this.#sinceMs };
+    const known = this.#standings.get(nodeId);
+    if (known !== undefined) return known;
+    return nodeId === this.#self || !this.#roster.has(nodeId) ? undefined : this.#unheard;
   }
 
   /** Members that are neither dead nor have left, and this node. */
   get size(): number {
-    return this.#roster.peers.length - (this.#roster.has(this.#self) ? 1 : 0) + 1 - this.#gone;
+    return this.#roster.peers.length - (this.#roster.has(this.#self) ? 1 : 0) + 1 - this.#gone.size;
   }
 
   /** Members that are dead or have left. */
   get gone(): number {
-    return this.#gone;
+    return this.#gone.size;
   }
 
   /** Over incarnations and who lives; suspicions are left out, they pass by themselves. Equal means: nothing to compare. */
   checksum(ownIncarnation: number): number {
-    return (this.#checksum + standingHash(this.#self, ownIncarnation, 'alive')) >>> 0;
+    if (this.#own.incarnation !== ownIncarnation) {
+      this.#own = { incarnation: ownIncarnation, hash: standingHash(this.#self, ownIncarnation, 'alive') };
+    }
+    return (this.#checksum + this.#own.hash) >>> 0;
   }
 
   set(nodeId: string, state: MemberState, incarnation: number, nowMs: number): void {
@@ -90,7 +97,7 @@ export class MemberList {
       for (let tries = 0; tries < 4 * count + 8 && found.size < count; tries++) {
         consider(peers[Math.floor(random() * peers.length)]);
       }
-      if (found.size > 0 || this.#gone === 0) return [...found];
+      if (found.size > 0 || this.#gone.size === 0) return [...found];
     }
     const order = peers.map((peer) => ({ peer, key: random() })).toSorted((a, b) => a.key - b.key);
     for (const { peer } of order) {
@@ -98,6 +105,12 @@ export class MemberList {
       consider(peer);
     }
     return [...found];
+  }
+
+  /** One of those that are dead or have left, at random. */
+  anyGone(random: Random): Peer | undefined {
+    const nodeId = [...this.#gone][Math.floor(random() * this.#gone.size)];
+    return nodeId === undefined ? undefined : this.peer(nodeId);
   }
 
   /** All that is known and not the default, as news. */
@@ -111,12 +124,12 @@ export class MemberList {
     const before = this.#standings.get(nodeId);
     if (before !== undefined) {
       this.#checksum = (this.#checksum - standingHash(nodeId, before.incarnation, before.state)) >>> 0;
-      if (isGone(before.state)) this.#gone -= 1;
+      this.#gone.delete(nodeId);
       this.#standings.delete(nodeId);
     }
     if (next === undefined) return;
     this.#checksum = (this.#checksum + standingHash(nodeId, next.incarnation, next.state)) >>> 0;
-    if (isGone(next.state)) this.#gone += 1;
+    if (isGone(next.state)) this.#gone.add(nodeId);
     this.#standings.set(nodeId, next);
   }
 }

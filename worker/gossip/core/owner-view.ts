@@ -29,6 +29,7 @@ export class OwnerView {
   /** Highest seen. */
   sequence = 0;
   coveredTo = 0;
+  #digest: Digest | undefined;
   readonly #live = new Map<string, Live>();
   readonly #tombstones = new Map<string, Tombstone>();
   #earlier = new Map<string, Change>();
@@ -40,8 +41,9 @@ export class OwnerView {
     this.owner = owner;
   }
 
+  /** The same object as long as nothing changes. */
   digest(): Digest {
-    return {
+    const digest = {
       owner: this.owner,
       incarnation: this.incarnation,
       sequence: this.sequence,
@@ -49,6 +51,8 @@ export class OwnerView {
       checksum: this.#checksum,
       coveredTo: this.coveredTo,
     };
+    if (this.#digest === undefined || !sameDigest(this.#digest, digest)) this.#digest = digest;
+    return this.#digest;
   }
 
   /** Endpoints to be served. */

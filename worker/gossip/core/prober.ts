@@ -12,9 +12,14 @@ export interface ProberOutlet {
   unreached(nodeId: string): void;
 }
 
-/** direct -> (no ack in probeTimeoutMs) indirect -> (no ack until the deadline) unreached; an ack ends it at any time. */
+/**
+ * direct -> (no ack in probeTimeoutMs) indirect -> (no ack until the deadline) unreached; an ack ends it at any time. The target is
+ * pinged again every againMs throughout: a lost datagram shall not make a suspect.
+ */
 interface Probe {
   target: Peer;
+  againMs: number;
+  againAtMs: number;
   indirectAtMs: number;
   deadlineMs: number;
   /** Node IDs; undefined while direct. */
@@ -61,8 +66,11 @@ export class Prober {
   begin(target: Peer, nowMs: number): void {
     if (this.#probes.size >= MOST_PROBES) return;
     const sequence = ++this.#sequence;
+    const againMs = this.#awareness.stretch(this.#preset.pingAgainMs);
     this.#probes.set(sequence, {
       target,
+      againMs,
+      againAtMs: nowMs + againMs,
       indirectAtMs: nowMs + this.#awareness.stretch(this.#preset.probeTimeoutMs),
       deadlineMs: nowMs + this.#awareness.stretch(this.#preset.probeDeadlineMs),
       helpers: undefined,
@@ -111,8 +119,15 @@ export class Prober {
 
   tick(nowMs: number): void {
     for (const [sequence, probe] of [...this.#probes]) {
-      if (nowMs >= probe.deadlineMs) this.#fail(sequence, probe);
-      else if (probe.helpers === undefined && nowMs >= probe.indirectAtMs) this.#ask(sequence, probe);
+      if (nowMs >= probe.deadlineMs) {
+        this.#fail(sequence, probe);
+        continue;
+      }
+      if (nowMs >= probe.againAtMs) {
+        probe.againAtMs = nowMs + probe.againMs;
+        this.#outlet.send(probe.target, 'ping', { sequence });
+      }
+      if (probe.helpers === undefined && nowMs >= probe.indirectAtMs) this.#ask(sequence, probe);
     }
     for (const [sequence, relay] of [...this.#relays]) {
       if (!relay.nacked && nowMs >= relay.nackAtMs) {
@@ -126,10 +141,8 @@ export class Prober {
   nextAtMs(): number {
     let next = Number.POSITIVE_INFINITY;
     for (const probe of this.#probes.values()) {
-      next = Math.min(
-        next,
-        probe.helpers === undefined ? Math.min(probe.indirectAtMs, probe.deadlineMs) : probe.deadlineMs,
-      );
+      next = Math.min(next, probe.deadlineMs, probe.againAtMs);
+      if (probe.helpers === undefined) next = Math.min(next, probe.indirectAtMs);
     }
     for (const relay of this.#relays.values()) next = Math.min(next, relay.nacked ? relay.endMs : relay.nackAtMs);
     return next;
@@ -138,6 +151,7 @@ export class Prober {
   /** This node stood still: answers may be waiting to be read. */
   postpone(ms: number): void {
     for (const probe of this.#probes.values()) {
+      probe.againAtMs += ms;
       probe.indirectAtMs += ms;
       probe.deadlineMs += ms;
     }

@@ -15,6 +15,17 @@ export function recordHash(change: Change): number {
 /** 32-bit FNV-1a of a text in UTF-8. */
 export function textHash(text: string): number {
   let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    // Nearly all texts here are ASCII, and are their own bytes.
+    if (unit > 0x7f) return encodedHash(text);
+    hash = Math.imul(hash ^ unit, 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+function encodedHash(text: string): number {
+  let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }

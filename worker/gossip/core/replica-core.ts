@@ -295,8 +295,9 @@ export class ReplicaCore {
   #digestsOf(scope: Scope): Digest[] {
     return this.#shared(scope).flatMap((owner) => {
       const digest = this.#views.get(owner)?.digest();
-      // Of whom nothing was ever said there is nothing to compare.
-      return digest === undefined || digest.incarnation === 0 || digest.sequence === 0 ? [] : [digest];
+      // Of whom nothing was ever said there is nothing to compare. A life in which nothing was said yet counts: its owner may have
+      // begun another since, with a clock that went back, and must hear of it to overrule it.
+      return digest === undefined || digest.incarnation === 0 ? [] : [digest];
     });
   }
 
@@ -355,7 +356,7 @@ export class ReplicaCore {
 
   #lacking(owner: string, theirs: Digest | undefined): Update[] {
     const view = this.#views.get(owner);
-    if (view === undefined || view.incarnation === 0 || view.sequence === 0) return [];
+    if (view === undefined || view.incarnation === 0) return [];
     if (theirs !== undefined && sameDigest(theirs, view.digest())) return [];
     return view.contentFor(theirs);
   }

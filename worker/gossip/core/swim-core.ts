@@ -19,8 +19,13 @@ export interface SwimOptions {
 
 /** What fits beside the fixed fields into a sealed datagram of 1400 bytes. */
 const NEWS_BYTES = 1_200;
-/** Least time between two flushes of fresh news, so that what comes in a burst leaves together. */
+/**
+ * Least time between two flushes of fresh news, so that what comes in a burst leaves together. Doubles from flush to flush up to the
+ * gossip interval, until there has been none for four of those: so a swarm that loses every fourth packet, and is full of suspicions
+ * and objections, sends at most two rounds in an interval.
+ */
 const FLUSH_GAP_MS = 5;
+const FLUSH_REST_INTERVALS = 4;
 /** In a swarm of up to so many others fresh news goes to every one at once. */
 const TELL_ALL = 10;
 /** While there are suspicions they are looked at this often. */
@@ -60,6 +65,7 @@ export class SwimCore {
   #nextCheckAtMs = 0;
   #nextSyncAtMs = 0;
   #flushedAtMs = Number.NEGATIVE_INFINITY;
+  #flushGapMs = FLUSH_GAP_MS;
   #learntAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: SwimOptions, random: Random) {
@@ -169,20 +175,25 @@ export class SwimCore {
   }
 
   #finish(): SwimEffects {
-    if (this.#queue.hasFresh && this.#nowMs >= this.#flushedAtMs + FLUSH_GAP_MS) {
-      this.#flushedAtMs = this.#nowMs;
-      this.#gossip(this.#members.size - 1 <= TELL_ALL ? TELL_ALL : this.#preset.gossipFanout);
-    }
+    if (this.#queue.hasFresh && this.#nowMs >= this.#flushedAtMs + this.#flushGapMs) this.#flush();
     this.#dueAtMs = this.#dueAt();
     const effects = this.#effects;
     this.#effects = noEffects();
     return effects;
   }
 
+  #flush(): void {
+    const { gossipIntervalMs, gossipFanout } = this.#preset;
+    const rested = this.#nowMs - this.#flushedAtMs >= FLUSH_REST_INTERVALS * gossipIntervalMs;
+    this.#flushGapMs = rested ? FLUSH_GAP_MS : Math.min(2 * this.#flushGapMs, gossipIntervalMs);
+    this.#flushedAtMs = this.#nowMs;
+    this.#gossip(this.#members.size - 1 <= TELL_ALL ? TELL_ALL : gossipFanout);
+  }
+
   #dueAt(): number {
     let due = Math.min(this.#prober.nextAtMs(), this.#nextProbeAtMs);
     if (!this.#queue.empty && this.#members.size > 1) {
-      const flushAt = this.#queue.hasFresh ? this.#flushedAtMs + FLUSH_GAP_MS : Number.POSITIVE_INFINITY;
+      const flushAt = this.#queue.hasFresh ? this.#flushedAtMs + this.#flushGapMs : Number.POSITIVE_INFINITY;
       due = Math.min(due, this.#nextGossipAtMs, flushAt);
     }
     if (this.#suspicions.size > 0) due = Math.min(due, this.#nextCheckAtMs);
@@ -330,7 +341,7 @@ export class SwimCore {
 
   #reconnect(): void {
     this.#nextReconnectAtMs = this.#nowMs + this.#preset.reconnectIntervalMs;
-    const [peer] = this.#members.sample(1, this.#random, ({ state }) => isGone(state));
+    const peer = this.#members.anyGone(this.#random);
     if (peer !== undefined) this.#send(peer, 'ping', { sequence: 0 });
   }
 

@@ -8,6 +8,8 @@ export interface SwimPreset {
   probeIntervalMs: number;
   /** Probes begun in one period: min(this, ceil((n - 1) / 2)), so that in a small swarm every node is probed by every other about once in 2 T'. */
   probesPerInterval: number;
+  /** A ping without ack is sent again this often until the deadline: at 25 % loss one round trip in two fails, four in a row one in 26. Above the usual round trip; times (s + 1). */
+  pingAgainMs: number;
   /** Wait for the direct ack before others are asked. Above the 99th percentile of the round trip; times (s + 1). */
   probeTimeoutMs: number;
   /** From the first ping until the target is suspected; times (s + 1). Leaves an indirect round its own time-out. */
@@ -16,7 +18,7 @@ export interface SwimPreset {
   indirectProbes: number;
   /** A helper says that it had no answer (nack) after this part of probeTimeoutMs (Lifeguard 4.1). */
   nackAfter: number;
-  /** While there is news: how often it is passed on, and to how many. Fresh news does not wait for it. */
+  /** While there is news: how often it is passed on, and to how many. Fresh news waits for it only while there is much. */
   gossipIntervalMs: number;
   gossipFanout: number;
   /** Each node sends one piece of news mult * ceil(log10(n + 1)) times (SWIM 4.1: lambda log n). */
@@ -48,6 +50,7 @@ export interface SwimPreset {
 export const LAN: SwimPreset = {
   probeIntervalMs: 500,
   probesPerInterval: 4,
+  pingAgainMs: 100,
   probeTimeoutMs: 200,
   probeDeadlineMs: 450,
   indirectProbes: 3,
@@ -70,6 +73,7 @@ export const LAN: SwimPreset = {
 export const WAN: SwimPreset = {
   ...LAN,
   probeIntervalMs: 2_000,
+  pingAgainMs: 500,
   probeTimeoutMs: 1_000,
   probeDeadlineMs: 2_500,
   gossipIntervalMs: 250,
@@ -83,6 +87,7 @@ export const WAN: SwimPreset = {
 export const LOCAL: SwimPreset = {
   ...LAN,
   probeIntervalMs: 200,
+  pingAgainMs: 40,
   probeTimeoutMs: 80,
   probeDeadlineMs: 200,
   gossipIntervalMs: 50,
