@@ -155,9 +155,11 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     return () => this.#changeListeners.delete(listener);
   }
 
-  propose(data: Uint8Array): Promise<ApplyResult> {
+  /** See Proposer. What waits here when the leadership ends is refused with it, and never proposed in a later one. */
+  propose(data: Uint8Array, term = this.#leadership.term): Promise<ApplyResult> {
     if (data.length > MAX_PROPOSAL_BYTES) return Promise.reject(proposalTooLarge());
-    if (!this.#leads()) return Promise.reject(new WaggleError('unavailable', NO_LEADER));
+    if (!this.#leads() || term !== this.#leadership.term)
+      return Promise.reject(new WaggleError('unavailable', NO_LEADER));
     return new Promise((resolve, reject) => {
       if (this.#proposals.add({ data, resolve, reject })) this.#schedule();
       else reject(new WaggleError('resource-exhausted', TOO_MANY));
