@@ -460,8 +460,9 @@ export class NodeBackend implements Backend, Startable {
       this.#events.detach();
       this.#membership = { state: 'pending', error: '', config: member.config, identity: member.identity };
       this.#modules.plugin.expectBackend(TAKE_UP_MS);
-      await member.stop();
-      this.#resuming = this.#resume(member.config, member.identity);
+      await member.stop().finally(() => {
+        this.#resuming = this.#resume(member.config, member.identity);
+      });
     });
   }
 
