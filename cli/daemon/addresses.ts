@@ -22,6 +22,17 @@ export function splitHostPort(address: string): HostPort {
   return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
 }
 
+/** Managers as they are named when joining, each with a port. */
+export function withPorts(addresses: readonly string[]): string[] {
+  return addresses.map((address) => (/:\d+$/.test(address) ? address : `${address}:${DEFAULT_LISTEN_PORT}`));
+}
+
+/** The address in `ip[:port]`, as it was written; undefined for an interface, for every address, and for nothing. */
+export function literalAddress(text: string | undefined): string | undefined {
+  const { host } = split(text ?? '');
+  return isIP(host) === 0 || host === '0.0.0.0' || host === '::' ? undefined : host;
+}
+
 /** `[ip|interface][:port]` of `--listen-addr`. @throws WaggleError in Docker's words. */
 export function resolveListenAddress(text: string | undefined, interfaces: Interfaces): HostPort {
   const { host, port } = split(text === undefined || text === '' ? '0.0.0.0' : text);
@@ -74,7 +85,7 @@ export function validateDataPathPort(port: number | undefined): number {
 }
 
 function onlyAddress(interfaces: Interfaces): string {
-  const candidates = [...interfaces].filter(([name]) => !/^(lo|docker|br-|veth|virbr)/.test(name));
+  const candidates = [...interfaces].filter(([name]) => !/^(lo|docker|br-|veth|virbr|wgwaggle|wgr-)/.test(name));
   const addresses = candidates.flatMap(([name]) => ipv4Of(name, interfaces));
   const [first] = addresses;
   if (first === undefined) {
@@ -104,7 +115,8 @@ function ipv4Of(name: string, interfaces: Interfaces): string[] {
   return (interfaces.get(name) ?? []).filter((address) => isIP(address) === 4);
 }
 
-function ipv6Of(name: string, interfaces: Interfaces): string {
+/** @throws WaggleError in Docker's words, when it has none or several. */
+export function ipv6Of(name: string, interfaces: Interfaces): string {
   const addresses = (interfaces.get(name) ?? []).filter((address) => isIP(address) === 6);
   const [first] = addresses;
   if (first === undefined) throw invalid(`interface ${name} has no usable IPv4 or IPv6 address`);

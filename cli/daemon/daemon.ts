@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { EngineApiServer } from '../../manager/engineapi/server.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
@@ -7,9 +6,9 @@ import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
-import type { Interfaces } from './addresses.ts';
 import { DataDirLock } from './data-dir-lock.ts';
 import { EngineSide } from './engine-side.ts';
+import { allInterfaces, workingInterfaces } from './host-addresses.ts';
 import { NodeBackend } from './node-backend.ts';
 import type { DaemonOptions } from './options.ts';
 import { checkEngine, engineAway } from './preflight.ts';
@@ -40,7 +39,8 @@ export class Daemon implements Startable {
       ...modules,
       engineSide: this.#engineSide,
       plugin,
-      interfaces: hostInterfaces,
+      interfaces: workingInterfaces,
+      allInterfaces,
       preflight: () => this.#checkEngine(),
     });
     const api = new EngineApiServer(
@@ -72,13 +72,4 @@ export class Daemon implements Startable {
       });
     checkEngine(info, engineSocket);
   }
-}
-
-/** Names with their addresses, loopback's own included. */
-function hostInterfaces(): Interfaces {
-  const entries = Object.entries(networkInterfaces()).map(([name, addresses]): [string, string[]] => [
-    name,
-    (addresses ?? []).flatMap((each) => (each.family === 'IPv6' && each.scopeid !== 0 ? [] : each.address)),
-  ]);
-  return new Map(entries);
 }

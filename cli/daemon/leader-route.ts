@@ -14,8 +14,8 @@ const LEADER_CHANGED = 'the leader changed while the request was under way';
 const OUTCOME_UNKNOWN = `${LEADER_CHANGED}: it may or may not have been carried out`;
 
 export interface LeaderRouteModules {
-  /** Who answers right now: this manager, the leader's address, or nobody. `epoch` changes with each change of leader. */
-  leader: () => { kind: 'self' | 'other' | 'none'; epoch: string };
+  /** Who answers right now: this manager, the leader's address, or nobody; its term. `epoch` changes with each change of leader. */
+  leader: () => { kind: 'self' | 'other' | 'none'; term: number; epoch: string };
   onLeaderChange: (listener: () => void) => () => void;
   /** This manager's own operations. */
   local: OperationRunner;
@@ -40,9 +40,11 @@ export function routeToLeader(modules: LeaderRouteModules): ControlApi {
 async function callLeader(modules: LeaderRouteModules, operation: ControlOperation, args: object): Promise<unknown> {
   const { clock, local, remote } = modules;
   const deadline = clock.monotonic() + LEADER_WAIT_MS;
-  let mark: RequestMark | undefined = isRead(operation) ? undefined : { request: newId(), isRepeat: false };
+  let mark: Omit<RequestMark, 'term'> | undefined = isRead(operation)
+    ? undefined
+    : { request: newId(), isRepeat: false };
   for (;;) {
-    const { kind, epoch } = modules.leader();
+    const { kind, term, epoch } = modules.leader();
     if (kind === 'none') {
       if (clock.monotonic() > deadline) {
         throw mark?.isRepeat === true
@@ -54,7 +56,7 @@ async function callLeader(modules: LeaderRouteModules, operation: ControlOperati
     }
     try {
       const runner = kind === 'self' ? local : remote;
-      return await untilLeaderChanges(modules, epoch, runner.run(operation, args, mark));
+      return await untilLeaderChanges(modules, epoch, runner.run(operation, args, mark && { ...mark, term }));
     } catch (error) {
       if (!(error instanceof WaggleError) || error.code !== 'unavailable') throw error;
       if (clock.monotonic() > deadline)

@@ -183,6 +183,7 @@ export class ManagerPart implements Startable {
       store: this.store,
       control: (store) => new Control({ promotion: true }, { ...controlModules, store }),
       readBarrier: () => this.#raft.readBarrier(),
+      term: () => this.#raft.leadership.term,
     });
     this.#remoteControl = new LeaderControl({ source, leader: () => this.#leaderAddress() || undefined, clock });
     this.control = routeToLeader({
@@ -376,11 +377,11 @@ export class ManagerPart implements Startable {
     }
   }
 
-  #whoLeads(): { kind: 'self' | 'other' | 'none'; epoch: string } {
+  #whoLeads(): { kind: 'self' | 'other' | 'none'; term: number; epoch: string } {
     const { leader, isLeader, term } = this.#raft.leadership;
     const epoch = `${term}/${leader}`;
-    if (isLeader) return { kind: this.#leader === undefined ? 'none' : 'self', epoch };
-    return { kind: this.#addressOf(leader) === undefined ? 'none' : 'other', epoch };
+    if (isLeader) return { kind: this.#leader === undefined ? 'none' : 'self', term, epoch };
+    return { kind: this.#addressOf(leader) === undefined ? 'none' : 'other', term, epoch };
   }
 
   /** Where members are, when that is not what the store has; this one too. */

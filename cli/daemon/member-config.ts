@@ -4,6 +4,9 @@ import type { HostPort } from './addresses.ts';
 
 const ROW = 'member';
 
+/** Flags of `swarm init` and `swarm join`. */
+export type AddressFlag = 'listen-addr' | 'advertise-addr' | 'data-path-addr';
+
 /** How this node takes part in its swarm; kept beside its identity, from joining to leaving. */
 export interface MemberConfig {
   listen: HostPort;
@@ -11,6 +14,8 @@ export interface MemberConfig {
   dataPathAddress: string;
   /** Interface that each of these addresses was on when it was chosen; see relocation.ts. */
   interfaces?: Record<string, string>;
+  /** Flags by which an address itself was given, not found out or by its interface: while the daemon runs nothing else is taken in its place. */
+  fixed?: AddressFlag[];
   /** Managers named when joining, host:port. */
   remoteAddrs: string[];
   /** Of a manager: its ID in Raft. */

@@ -30,14 +30,17 @@ import {
   resolveDataPathAddress,
   resolveListenAddress,
   validateDataPathPort,
+  withPorts,
 } from './addresses.ts';
+import { AddressWatch } from './address-watch.ts';
+import { firstFound } from './first-found.ts';
 import { withAdvertised } from './local-address.ts';
 import type { EngineSide } from './engine-side.ts';
 import { EventFeed } from './event-feed.ts';
 import { findNetwork } from './network-lookup.ts';
 import { newRaftId } from './manager-part.ts';
 import { type MemberConfig, MemberConfigStore } from './member-config.ts';
-import { interfacesOf, relocated } from './relocation.ts';
+import { fixedBy, interfacesOf, relocated } from './relocation.ts';
 import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
 import {
   alreadyInSwarm,
@@ -45,10 +48,12 @@ import {
   managerMustForce,
   type ManagerStats,
   managerStats,
+  notAttachable,
   notInSwarm,
   notLocked,
   notManager,
   notPartOfSwarm,
+  notStarted,
   REMOVED,
   swarmLocked,
 } from './swarm-texts.ts';
@@ -72,7 +77,9 @@ export interface NodeBackendOptions {
 export interface NodeBackendModules {
   engineSide: EngineSide;
   plugin: PluginServer;
+  /** Those that work. */
   interfaces: () => Interfaces;
+  allInterfaces: () => Promise<Interfaces>;
   /** Checks engine and host before a swarm is entered. @throws WaggleError saying how to mend it. */
   preflight: () => Promise<void>;
   clock: Clock;
@@ -94,7 +101,8 @@ export class NodeBackend implements Backend, Startable {
   readonly #configs: MemberConfigStore;
   readonly #identities: IdentityStore;
   readonly #events: EventFeed;
-  readonly #abort = new AbortController();
+  readonly #addressWatch: AddressWatch;
+  #abort = new AbortController();
   #membership: Membership = { state: 'inactive' };
   /** What `control` answers while there is this ControlApi. */
   #control: { of: ControlApi; api: ControlApi } | undefined;
@@ -108,10 +116,19 @@ export class NodeBackend implements Backend, Startable {
     this.#configs = new MemberConfigStore(options);
     this.#identities = new IdentityStore(options);
     this.#events = new EventFeed(modules);
+    this.#addressWatch = new AddressWatch({
+      config: () => this.#active()?.config,
+      working: modules.interfaces,
+      all: modules.allInterfaces,
+      move: () => this.#move(),
+      clock: modules.clock,
+      log: modules.log,
+    });
   }
 
   /** Takes up the membership of an earlier life, in the background. */
   async start(): Promise<void> {
+    await this.#addressWatch.start();
     const config = await this.#configs.load();
     const identity = await this.#identities.load();
     if (config === undefined || identity === undefined) {
@@ -126,6 +143,7 @@ export class NodeBackend implements Backend, Startable {
 
   async stop(): Promise<void> {
     this.#abort.abort(new WaggleError('aborted', 'the daemon stops'));
+    await this.#addressWatch.stop();
     await this.#resuming;
     await this.#turn.catch(() => undefined);
     this.#events.detach();
@@ -167,7 +185,11 @@ export class NodeBackend implements Backend, Startable {
     return this.#exclusively(async () => {
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
       const request = await withAdvertised(given);
-      const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: withPorts(request.RemoteAddrs ?? []) };
+      const config: MemberConfig = {
+        ...this.#addresses(request),
+        ...fixedBy(given),
+        remoteAddrs: withPorts(request.RemoteAddrs ?? []),
+      };
       await this.#modules.preflight();
       await this.#forget();
       const identity = await joinSwarm(
@@ -271,13 +293,14 @@ export class NodeBackend implements Backend, Startable {
   async ensureLocalNetwork(ref: string): Promise<NetworkMapping | undefined> {
     const member = this.#active();
     if (member === undefined) return undefined;
+    const { clock } = this.#modules;
     const { assigned } = member.worker.agent.tasks;
     const stored = member.manager?.store.view((tx) => findNetwork([...tx.all('networks')], ref));
     // A manager knows whether there is such a network; a worker may hear of it a moment later.
     const waitMs = stored === undefined && member.manager !== undefined ? 0 : NETWORK_WAIT_MS;
     const lookup = (): ReturnType<typeof findNetwork> => findNetwork([...assigned.networks.values()], ref);
     if (stored !== undefined && stored.Spec.Attachable !== true) throw notAttachable(stored.Spec.Name);
-    const network = lookup() ?? (await this.#eventually(waitMs, lookup, (look) => assigned.onChange(look)));
+    const network = lookup() ?? (await firstFound({ waitMs, clock }, lookup, (look) => assigned.onChange(look)));
     if (network === undefined) return undefined;
     if (network.Spec.Attachable !== true) throw notAttachable(network.Spec.Name);
     await member.worker.networks.ensure(network.ID);
@@ -320,20 +343,20 @@ export class NodeBackend implements Backend, Startable {
     if (args.spec.Attachable === true && networks !== undefined) {
       const twin = (): NetworkMapping | undefined =>
         networks.mappings().find((mapping) => mapping.clusterId === created.Id);
-      await this.#eventually(TWIN_WAIT_MS, twin, (look) => networks.onChange(look));
+      await firstFound({ waitMs: TWIN_WAIT_MS, clock: this.#modules.clock }, twin, (look) => networks.onChange(look));
     }
     return created;
   }
 
   #addresses(
     request: InitRequest | JoinRequest,
-  ): Pick<MemberConfig, 'listen' | 'advertise' | 'dataPathAddress' | 'interfaces'> {
+  ): Pick<MemberConfig, 'listen' | 'advertise' | 'dataPathAddress' | 'interfaces' | 'fixed'> {
     const interfaces = this.#modules.interfaces();
     const listen = resolveListenAddress(request.ListenAddr, interfaces);
     const advertise = resolveAdvertiseAddress(request.AdvertiseAddr, listen, interfaces);
     const dataPathAddress = resolveDataPathAddress(request.DataPathAddr, advertise.host, interfaces);
     const addresses = { listen, advertise, dataPathAddress };
-    return { ...addresses, interfaces: interfacesOf(addresses, interfaces) };
+    return { ...addresses, ...fixedBy(request), interfaces: interfacesOf(addresses, interfaces) };
   }
 
   /** From a certificate to a working member; a failure leaves the host as it was. */
@@ -419,14 +442,28 @@ export class NodeBackend implements Backend, Startable {
     }
   }
 
-  /** The host may have got other addresses while the daemon was down. */
+  /** The host may have other addresses than it had. */
   async #relocate(config: MemberConfig): Promise<MemberConfig> {
-    const next = relocated(config, this.#modules.interfaces());
+    const next = relocated(config, await this.#modules.allInterfaces());
     if (next === config) return config;
     const [from, to] = [config.advertise.host, next.advertise.host];
     this.#modules.log.info({ from, to, dataPath: next.dataPathAddress }, 'this host has another address now');
     await this.#configs.save(next);
     return next;
+  }
+
+  /** The host was renumbered: the node ends where it is and takes its place again from where it is now, as after a restart. */
+  #move(): Promise<void> {
+    return this.#exclusively(async () => {
+      const member = this.#active();
+      if (member === undefined || this.#abort.signal.aborted) return;
+      this.#events.detach();
+      this.#membership = { state: 'pending', error: '', config: member.config, identity: member.identity };
+      this.#modules.plugin.expectBackend(TAKE_UP_MS);
+      await member.stop().finally(() => {
+        this.#resuming = this.#resume(member.config, member.identity);
+      });
+    });
   }
 
   /** A node that could not take its place again still has containers and records to be removed. */
@@ -435,6 +472,8 @@ export class NodeBackend implements Backend, Startable {
     if (membership.state === 'active') return membership.member;
     this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
     await this.#resuming;
+    // What is entered next has a life of its own.
+    this.#abort = new AbortController();
     return this.#active();
   }
 
@@ -450,38 +489,6 @@ export class NodeBackend implements Backend, Startable {
     this.#turn = result.catch(() => undefined);
     return result;
   }
-
-  /** The first value that `look` finds, or undefined when time is up. */
-  #eventually<T>(
-    waitMs: number,
-    look: () => T | undefined,
-    onChange: (listener: () => void) => () => void,
-  ): Promise<T | undefined> {
-    const { promise, resolve } = Promise.withResolvers<T | undefined>();
-    const check = (): void => {
-      const found = look();
-      if (found !== undefined) resolve(found);
-    };
-    const unsubscribe = onChange(check);
-    const cancel = this.#modules.clock.after(waitMs, () => resolve(undefined));
-    check();
-    return promise.finally(() => {
-      cancel();
-      unsubscribe();
-    });
-  }
-}
-
-function notStarted(error: unknown): never {
-  throw new WaggleError('unknown', `swarm component could not be started: ${messageOf(error)}`, { cause: error });
-}
-
-function notAttachable(name: string): WaggleError {
-  return new WaggleError('permission-denied', `network ${name} not manually attachable`);
-}
-
-function withPorts(addresses: readonly string[]): string[] {
-  return addresses.map((address) => (/:\d+$/.test(address) ? address : `${address}:2377`));
 }
 
 /** Methods of a class instance as plain properties, so that one can be replaced. */

@@ -1,6 +1,8 @@
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
-import { type Interfaces, resolveAdvertiseAddress, resolveListenAddress } from './addresses.ts';
-import type { MemberConfig } from './member-config.ts';
+import { isIP } from 'node:net';
+import type { InitRequest, JoinRequest } from '../../manager/engineapi/backend.ts';
+import { type Interfaces, ipv6Of, literalAddress, resolveAdvertiseAddress, resolveListenAddress } from './addresses.ts';
+import type { AddressFlag, MemberConfig } from './member-config.ts';
 
 type Addresses = Pick<MemberConfig, 'listen' | 'advertise' | 'dataPathAddress'>;
 
@@ -18,10 +20,48 @@ export function interfacesOf(
   return Object.fromEntries(found);
 }
 
+/** Which flags of the request say an address as such. */
+export function fixedBy(request: Pick<InitRequest | JoinRequest, 'ListenAddr' | 'AdvertiseAddr' | 'DataPathAddr'>): {
+  fixed: AddressFlag[];
+} {
+  const given = {
+    'listen-addr': request.ListenAddr,
+    'advertise-addr': request.AdvertiseAddr,
+    'data-path-addr': request.DataPathAddr,
+  };
+  const flags = Object.keys(given) as AddressFlag[];
+  return { fixed: flags.filter((flag) => literalAddress(given[flag]) !== undefined) };
+}
+
+/** Addresses that are, or were, on interfaces of this host. */
+export function ownAddresses(config: MemberConfig): string[] {
+  const addresses = [config.listen.host, config.advertise.host, config.dataPathAddress];
+  return addresses.filter((address) => config.interfaces?.[address] !== undefined);
+}
+
+/** Addresses that were given as such and are this host's no longer, and where they were. */
+export function lostFixedAddresses(
+  config: MemberConfig,
+  interfaces: Interfaces,
+): { option: AddressFlag; address: string; former: string }[] {
+  const present = new Set([...interfaces.values()].flat());
+  const addressOf = {
+    'listen-addr': config.listen.host,
+    'advertise-addr': config.advertise.host,
+    'data-path-addr': config.dataPathAddress,
+  };
+  return (config.fixed ?? []).flatMap((option) => {
+    const address = addressOf[option];
+    const former = config.interfaces?.[address];
+    return former === undefined || present.has(address) ? [] : [{ option, address, former }];
+  });
+}
+
 /**
  * The configuration of a node whose host may have been renumbered since: an address that was this host's and is no more gives way to the
- * one that its interface has now or, when there is no such interface any more, to the only one of the host. One that
- * never was on an interface here is the operator's and stays. @returns `config` itself when nothing has changed.
+ * one that its interface has now or, when there is no such interface any more, to the only one of the host. An interface that is there and has
+ * none is waited for: another one may lead to another network. What never was on an interface here is the operator's and stays.
+ * @param interfaces all of them, also those that do not work. @returns `config` itself when nothing has changed.
  * @throws WaggleError unavailable when it cannot be told which address to take.
  */
 export function relocated(config: MemberConfig, interfaces: Interfaces): MemberConfig {
@@ -49,9 +89,9 @@ export function relocated(config: MemberConfig, interfaces: Interfaces): MemberC
 }
 
 function successorOf(address: string, former: string, interfaces: Interfaces): string {
-  const hasInterface = (interfaces.get(former)?.length ?? 0) > 0;
   try {
-    if (hasInterface) return resolveListenAddress(former, interfaces).host;
+    if (interfaces.has(former) && isIP(address) === 6) return ipv6Of(former, interfaces);
+    if (interfaces.has(former)) return resolveListenAddress(former, interfaces).host;
     return resolveAdvertiseAddress(undefined, { host: '0.0.0.0', port: 0 }, interfaces).host;
   } catch (error) {
     throw new WaggleError(

@@ -1,6 +1,6 @@
 import type { ApiObject } from '../../manager/controlapi/control-api.ts';
 import type { ManagerStatus } from '../../proto/objects/node.ts';
-import { WaggleError } from '../../proto/runtime/errors.ts';
+import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 
 /** While no manager leads. */
 export const NO_LEADER =
@@ -90,4 +90,13 @@ export function managerMustForce(stats: ManagerStats | undefined): WaggleError {
 
 function unavailable(message: string): WaggleError {
   return new WaggleError('unavailable', message);
+}
+
+export function notAttachable(name: string): WaggleError {
+  return new WaggleError('permission-denied', `network ${name} not manually attachable`);
+}
+
+/** What a manager that was given its key fails with when it cannot begin all the same. */
+export function notStarted(error: unknown): never {
+  throw new WaggleError('unknown', `swarm component could not be started: ${messageOf(error)}`, { cause: error });
 }

@@ -58,7 +58,7 @@ export class EventStream {
       this.#held = [];
     };
     this.#upstream.on('data', (chunk: Buffer) => this.#onData(chunk));
-    this.#upstream.on('end', () => this.#onEnd());
+    this.#upstream.on('end', () => this.end());
     this.#upstream.on('error', () => this.#res.destroy());
     this.#res.on('drain', () => this.#upstream.resume());
     this.#res.on('close', () => {
@@ -79,7 +79,8 @@ export class EventStream {
     if (shown !== undefined && !this.#write(`${shown}\n`)) this.#upstream.pause();
   }
 
-  #onEnd(): void {
+  /** What has come so far is all. */
+  end(): void {
     this.#flushHeld(undefined);
     this.#release?.();
     this.#res.end(this.#partial);
@@ -95,7 +96,8 @@ export class EventStream {
 
   #write(text: string): boolean {
     if (this.#res.writableLength > MAX_UNSENT_BYTES) this.#res.destroy();
-    return !this.#res.destroyed && this.#res.write(text);
+    const isOpen = !this.#res.destroyed && !this.#res.writableEnded;
+    return isOpen && this.#res.write(text);
   }
 }
 

@@ -6,7 +6,8 @@ import type { Log } from '../../proto/runtime/log.ts';
 import type { EngineAgent } from './engine-client.ts';
 import { EngineSocket } from './engine-socket.ts';
 import { engineUnreachable } from './errors.ts';
-import { sendJson } from './exchange.ts';
+import { parseTarget, sendJson } from './exchange.ts';
+import type { OpenExchanges } from './open-exchanges.ts';
 
 /** What may differ from handing a request on untouched. */
 export interface ForwardOptions {
@@ -29,6 +30,7 @@ const AWAY_CODES = ['ENOENT', 'ECONNREFUSED', 'EACCES'];
 
 interface Modules {
   agent: EngineAgent;
+  exchanges: OpenExchanges;
   clock: Clock;
   log: Log;
 }
@@ -40,6 +42,7 @@ interface Modules {
 export class EngineProxy {
   readonly #socketPath: string;
   readonly #agent: EngineAgent;
+  readonly #exchanges: OpenExchanges;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #tunnels = new Set<() => void>();
@@ -47,6 +50,7 @@ export class EngineProxy {
   constructor(options: { socketPath: string }, modules: Modules) {
     this.#socketPath = options.socketPath;
     this.#agent = modules.agent;
+    this.#exchanges = modules.exchanges;
     this.#clock = modules.clock;
     this.#log = modules.log.child({ module: 'manager/engineapi' });
   }
@@ -62,7 +66,14 @@ export class EngineProxy {
       path: options.path ?? req.url ?? '/',
       headers: requestHeaders(req, options.body),
     });
-    upstream.on('response', (response) => answer(response, res, options));
+    upstream.on('response', (response) => {
+      const body = answer(response, res, options);
+      if (!isEndless(req)) return;
+      this.#exchanges.addEndless(res, () => {
+        response.unpipe(body);
+        body.end();
+      });
+    });
     upstream.on('error', (error: NodeJS.ErrnoException) => {
       if (upstream.reusedSocket && error.code === 'ECONNRESET' && isRepeatable(req) && !res.headersSent) {
         this.forward(req, res, options);
@@ -84,9 +95,11 @@ export class EngineProxy {
    */
   tunnel(req: IncomingMessage, client: Duplex, head: Buffer): void {
     const upstream = new EngineSocket();
+    const release = this.#exchanges.join();
     let cancelLinger: CancelTimer | undefined;
     const end = (): void => {
       cancelLinger?.();
+      release();
       this.#tunnels.delete(end);
       client.destroy();
       upstream.destroy();
@@ -128,10 +141,11 @@ export class EngineProxy {
   }
 }
 
-function answer(response: IncomingMessage, res: ServerResponse, options: ForwardOptions): void {
+/** @returns where the body goes. */
+function answer(response: IncomingMessage, res: ServerResponse, options: ForwardOptions): Transform | ServerResponse {
   if (res.destroyed) {
     response.destroy();
-    return;
+    return res;
   }
   const status = response.statusCode ?? 502;
   const transform = status >= 200 && status <= 299 ? options.transform?.() : undefined;
@@ -148,6 +162,7 @@ function answer(response: IncomingMessage, res: ServerResponse, options: Forward
   const ended = (): void => undefined;
   if (transform === undefined) pipeline(response, res, ended);
   else pipeline(response, transform, res, ended);
+  return transform ?? res;
 }
 
 function requestHeaders(req: IncomingMessage, body: Buffer | undefined): string[] {
@@ -191,6 +206,13 @@ function refuse(client: Duplex, socketPath: string): void {
   client.end(
     `HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+/** Logs that are followed, and figures of containers: they end when the client has enough. */
+function isEndless(req: IncomingMessage): boolean {
+  const { path, query } = parseTarget(req.url ?? '/');
+  const isOn = (name: string, otherwise: string): boolean => /^(1|t|true)$/i.test(query.get(name) ?? otherwise);
+  return (/\/logs$/.test(path) && isOn('follow', '0')) || (/\/stats$/.test(path) && isOn('stream', '1'));
 }
 
 function isRepeatable(req: IncomingMessage): boolean {

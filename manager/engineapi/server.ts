@@ -2,7 +2,7 @@ import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
-import type { Clock } from '../../proto/runtime/clock.ts';
+import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { http } from '../../proto/runtime/http.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
@@ -11,6 +11,7 @@ import { Dispatch } from './dispatch.ts';
 import { EngineAgent, EngineClient } from './engine-client.ts';
 import { EventLog } from './event-log.ts';
 import type { Route } from './exchange.ts';
+import { OpenExchanges } from './open-exchanges.ts';
 import { EngineProxy } from './proxy.ts';
 import type { RouteModules } from './route-modules.ts';
 import { configRoutes } from './routes/configs.ts';
@@ -47,6 +48,12 @@ export interface EngineApiModules {
 const SOCKET_MODE = 0o660;
 /** Go's default for a request's head; X-Registry-Auth and filters pass Node's 16 KiB. */
 const MAX_HEADER_BYTES = 1024 * 1024;
+/** For so long after the socket has gone clients that keep their connections are answered once more: a request may be on its way. */
+const LAST_REQUEST_MS = 100;
+/** Turns of the event loop until the first of those who wait to be let in has been. */
+const ADMISSION_TURNS = 4;
+/** For what is under way when the server stops; a change takes some milliseconds, or an election. */
+const LAST_ANSWER_MS = 2_000;
 
 /**
  * The Docker Engine API on a unix socket. What concerns the swarm is answered here, in Docker's words; all else goes
@@ -58,19 +65,33 @@ export class EngineApiServer implements Startable {
   readonly #agent: EngineAgent;
   readonly #proxy: EngineProxy;
   readonly #dispatch: Dispatch;
+  readonly #exchanges: OpenExchanges;
+  readonly #clock: Clock;
   readonly #log: Log;
   #server: Server | undefined;
 
   constructor(options: EngineApiOptions, { backend, clock, log }: EngineApiModules) {
     this.#options = options;
+    this.#clock = clock;
     this.#log = log.child({ module: 'manager/engineapi' });
+    const exchanges = new OpenExchanges({ clock });
+    this.#exchanges = exchanges;
     const engineAt = { socketPath: options.engineSocketPath };
     this.#agent = new EngineAgent(options.engineSocketPath);
     this.#events = new EventLog({ backend, clock });
-    this.#proxy = new EngineProxy(engineAt, { agent: this.#agent, clock, log });
+    this.#proxy = new EngineProxy(engineAt, { agent: this.#agent, exchanges, clock, log });
     const engine = new EngineClient(engineAt, { agent: this.#agent });
     const networks = new SwarmNetworks({ backend, engine, log });
-    const modules: RouteModules = { backend, engine, proxy: this.#proxy, networks, events: this.#events, clock, log };
+    const modules: RouteModules = {
+      backend,
+      engine,
+      proxy: this.#proxy,
+      networks,
+      events: this.#events,
+      exchanges,
+      clock,
+      log,
+    };
     const gate = new VersionGate({ engine, clock });
     this.#dispatch = new Dispatch({ routes: allRoutes(modules) }, { proxy: this.#proxy, gate, log });
   }
@@ -84,6 +105,7 @@ export class EngineApiServer implements Startable {
     await mkdir(dirname(socketPath), { recursive: true });
     await removeStaleSocket(socketPath);
     await this.#events.start();
+    this.#exchanges.open();
     const server = this.#createServer();
     this.#server = server;
     try {
@@ -99,18 +121,26 @@ export class EngineApiServer implements Startable {
     this.#log.info({ socket: socketPath }, 'Engine API is listening');
   }
 
-  /** Closes every connection, also those in use; the socket goes with the server. */
+  /** The socket goes first; whoever has connected by then is answered, and cut off only when that takes too long. */
   async stop(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
+    if (server !== undefined) await this.#close(server);
     await this.#events.stop();
-    if (server !== undefined) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      this.#proxy.closeTunnels();
-      server.closeAllConnections();
-      await closed;
-    }
     this.#agent.destroy();
+  }
+
+  async #close(server: Server): Promise<void> {
+    this.#exchanges.beginToEnd();
+    if (server.listening) await rm(this.#options.socketPath, { force: true });
+    // Who waits to be let in is let in: a socket that closes resets them.
+    for (let turn = 0; turn < ADMISSION_TURNS; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    if ((await connectionsOf(server)) > 0) await sleep(this.#clock, LAST_REQUEST_MS);
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    await this.#exchanges.ended(LAST_ANSWER_MS);
+    this.#proxy.closeTunnels();
+    server.closeAllConnections();
+    await closed;
   }
 
   #createServer(): Server {
@@ -123,7 +153,10 @@ export class EngineApiServer implements Startable {
       keepAliveTimeout: 0,
       shouldUpgradeCallback: (req) => this.#dispatch.isEngines(req),
     });
-    server.on('request', (req, res) => void this.#dispatch.handle(req, res));
+    server.on('request', (req, res) => {
+      this.#exchanges.add(res);
+      void this.#dispatch.handle(req, res);
+    });
     server.on('upgrade', (req, socket, head) => this.#proxy.tunnel(req, socket, head));
     return server;
   }
@@ -146,6 +179,10 @@ function allRoutes(modules: RouteModules): Route[] {
     pingRoutes,
     eventRoutes,
   ].flatMap((routes) => routes(modules));
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
 }
 
 async function removeStaleSocket(path: string): Promise<void> {

@@ -89,20 +89,24 @@ class ControlCaller {
     }
   }
 
-  async #invoke({ name, request, repeat }: Operation, parts: Uint8Array[]): Promise<unknown> {
+  async #invoke({ name, request, repeat, term }: Operation, parts: Uint8Array[]): Promise<unknown> {
     if (this.#open > MAX_OPEN) throw new WaggleError('resource-exhausted', 'too many operations are under way');
     const leader = this.#leading();
     if (leader === undefined) throw new WaggleError('unavailable', 'this manager does not lead the swarm');
     const operation = name ?? '';
     if (!isControlOperation(operation)) throw new WaggleError('unimplemented', `unknown operation ${operation}`);
-    return await leader.run(operation, parseArguments(parts), markOf(request ?? '', repeat === true));
+    return await leader.run(
+      operation,
+      parseArguments(parts),
+      markOf(request ?? '', repeat === true, Number(term ?? 0)),
+    );
   }
 }
 
-function markOf(request: string, isRepeat: boolean): RequestMark | undefined {
+function markOf(request: string, isRepeat: boolean, term: number): RequestMark | undefined {
   if (request.length > MAX_REQUEST_LENGTH)
     throw new WaggleError('invalid-argument', 'the name of the request is too long');
-  return request === '' ? undefined : { request, isRepeat };
+  return request === '' ? undefined : { request, isRepeat, ...(term === 0 ? {} : { term }) };
 }
 
 function parseArguments(parts: Uint8Array[]): object {

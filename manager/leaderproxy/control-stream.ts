@@ -66,7 +66,7 @@ export class ControlStream {
         this.#settle(number)?.reject(new WaggleError('deadline-exceeded', text));
       });
       this.#waiters.set(number, { resolve, reject, parts: [], bytes: 0, cancelTimer });
-      const marked = mark === undefined ? {} : { request: mark.request, repeat: mark.isRepeat };
+      const marked = mark === undefined ? {} : { request: mark.request, repeat: mark.isRepeat, term: mark.term ?? 0 };
       for (const { part, last } of partsOf(argumentsJson)) {
         this.#outbox.add({ number, name, part, last, ...(last ? marked : {}) }, part.length);
       }

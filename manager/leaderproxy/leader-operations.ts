@@ -12,6 +12,11 @@ export interface RequestMark {
   request: string;
   /** It was asked for before, of whichever leader, and what became of that is not known. */
   isRepeat: boolean;
+  /**
+   * Of the leadership that is asked. It is made in no other: by the time that this manager leads again, another leader may have refused
+   * the repetition. Absent: in the present one.
+   */
+  term?: number;
 }
 
 /** Whoever carries out operations of ControlApi: this manager while it leads, or the leader behind a stream. */
@@ -26,6 +31,8 @@ export interface LeaderOperationsModules {
   control: (store: Store) => ControlApi;
   /** Resolves when the store holds everything that was acknowledged, and what is not in it never will be. */
   readBarrier: () => Promise<void>;
+  /** Of this manager's leadership. */
+  term: () => number;
 }
 
 /**
@@ -50,6 +57,10 @@ export class LeaderOperations implements OperationRunner {
     const { readBarrier, store } = this.#modules;
     if (isRead(operation)) await readBarrier();
     if (mark === undefined) return await call(this.#api, operation, args);
+    const term = this.#modules.term();
+    if (mark.term !== undefined && mark.term !== term) {
+      throw new WaggleError('unavailable', 'the leader has changed since this was asked for');
+    }
     if (!mark.isRepeat && this.#repeated.has(mark.request)) {
       throw new WaggleError('unavailable', 'this was asked for again in the meantime');
     }
@@ -61,12 +72,16 @@ export class LeaderOperations implements OperationRunner {
       const created = store.madeFor(mark.request);
       if (created !== undefined) return resultOf(operation, created);
     }
-    return await this.#change(operation, args, mark.request);
+    return await this.#change(operation, args, { request: mark.request, term });
   }
 
-  async #change(operation: ControlOperation, args: object, request: string): Promise<unknown> {
+  async #change(
+    operation: ControlOperation,
+    args: object,
+    { request, term }: { request: string; term: number },
+  ): Promise<unknown> {
     const { store, control } = this.#modules;
-    const own = new RequestStore(store, request);
+    const own = new RequestStore(store, { request, term });
     const running = call(control(own), operation, args);
     this.#running.set(request, running);
     try {

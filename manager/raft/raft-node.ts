@@ -24,14 +24,13 @@ import { Raft, type RaftStatus, type Ready } from './core/raft.ts';
 import type { LogStore, StoredState } from './log/log-store.ts';
 import { type IncomingSnapshot, takeIn } from './incoming-snapshot.ts';
 import { newClusterEntry, type NewClusterOptions } from './new-cluster-entry.ts';
+import { noLeader } from './no-leader.ts';
 import { PendingProposals } from './pending-proposals.ts';
 import { PendingReads } from './pending-reads.ts';
 import { DEFAULT_PROPOSAL_QUEUE_OPTIONS, ProposalQueue } from './proposal-queue.ts';
 import type { RaftSettings } from './raft-settings.ts';
 import type { RaftReceiver, RaftTransport } from './transport.ts';
 
-const NO_LEADER =
-  "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
 const TOO_MANY = 'too many changes are waiting';
 const LIMITS = {
   maxAppendBytes: 256 * 1024,
@@ -155,9 +154,10 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     return () => this.#changeListeners.delete(listener);
   }
 
-  propose(data: Uint8Array): Promise<ApplyResult> {
+  /** See Proposer. What waits here when the leadership ends is refused with it. */
+  propose(data: Uint8Array, term = this.#leadership.term): Promise<ApplyResult> {
     if (data.length > MAX_PROPOSAL_BYTES) return Promise.reject(proposalTooLarge());
-    if (!this.#leads()) return Promise.reject(new WaggleError('unavailable', NO_LEADER));
+    if (!this.#leads() || term !== this.#leadership.term) return Promise.reject(noLeader());
     return new Promise((resolve, reject) => {
       if (this.#proposals.add({ data, resolve, reject })) this.#schedule();
       else reject(new WaggleError('resource-exhausted', TOO_MANY));
@@ -166,7 +166,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
 
   /** Changes the membership. Resolves once it is applied here. @throws WaggleError failed-precondition, unavailable */
   changeMembers(change: ConfigurationChange): Promise<void> {
-    if (!this.#leads()) return Promise.reject(new WaggleError('unavailable', NO_LEADER));
+    if (!this.#leads()) return Promise.reject(noLeader());
     const result = this.#core().proposeChange(change);
     if (!result.ok) {
       const detail =
@@ -184,7 +184,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   readBarrier(): Promise<void> {
     const request = ++this.#lastRead;
     if (!this.#leads() || !this.#core().readIndex(request)) {
-      return Promise.reject(new WaggleError('unavailable', NO_LEADER));
+      return Promise.reject(noLeader());
     }
     this.#schedule();
     return new Promise((resolve, reject) => this.#reads.add(request, { resolve, reject }));
@@ -337,7 +337,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     batch.forEach((each, at) => {
       if (result.ok) this.#pending.add(result.index + at, result.term, each);
       else if (result.reason === 'busy') each.reject(new WaggleError('resource-exhausted', TOO_MANY));
-      else each.reject(new WaggleError('unavailable', NO_LEADER));
+      else each.reject(noLeader());
     });
   }
 
@@ -468,7 +468,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
 
   #abandon(error?: Error): void {
     this.#pending.abandon(error);
-    const why = error ?? new WaggleError('unavailable', NO_LEADER);
+    const why = error ?? noLeader();
     this.#proposals.abandon(why);
     this.#reads.abandon(why);
   }

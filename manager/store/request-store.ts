@@ -1,14 +1,19 @@
 import type { TableName } from './tables.ts';
 import type { ReadTx, Store, StoreUpdateOptions, Watch, WriteTx } from './transaction.ts';
 
-/** The store as one request sees it: its first change is remembered under the request's name, and cannot be made twice. */
+/**
+ * The store as one request sees it: its first change is remembered under the request's name, and cannot be made twice, nor in
+ * another term of leadership than that in which it was asked for. What follows the first one belongs to what was made.
+ */
 export class RequestStore implements Store {
   readonly #store: Store;
+  readonly #term: number;
   #request: string | undefined;
 
-  constructor(store: Store, request: string) {
+  constructor(store: Store, { request, term }: { request: string; term: number }) {
     this.#store = store;
     this.#request = request;
+    this.#term = term;
   }
 
   /** The request's first change was made through this very store. */
@@ -23,7 +28,7 @@ export class RequestStore implements Store {
   async update<R>(write: (tx: WriteTx) => R, options?: StoreUpdateOptions): Promise<R> {
     const request = this.#request;
     if (request === undefined) return await this.#store.update(write, options);
-    const result = await this.#store.update(write, { ...options, request });
+    const result = await this.#store.update(write, { ...options, request, term: this.#term });
     this.#request = undefined;
     return result;
   }

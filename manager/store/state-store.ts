@@ -73,10 +73,9 @@ export class StateStore implements Store, StateMachine {
     for (let tries = 0; tries < UPDATE_TRIES; tries++) {
       const { result, actions, at } = this.#write(write, options);
       if (actions.every((action) => action.kind === 'expect')) return result;
-      const { request } = options;
-      const applied = await this.#propose(
-        encodeProposal({ at, actions, ...(request === undefined ? {} : { request }) }),
-      );
+      const { request, term } = options;
+      const data = encodeProposal({ at, actions, ...(request === undefined ? {} : { request }) });
+      const applied = await this.#propose(data, term);
       if (applied.ok) return result;
       if (applied.reason === 'name-in-use') throw new WaggleError('already-exists', applied.detail);
     }
@@ -170,10 +169,10 @@ export class StateStore implements Store, StateMachine {
     }
   }
 
-  async #propose(data: Uint8Array): Promise<ApplyResult> {
+  async #propose(data: Uint8Array, term: number | undefined): Promise<ApplyResult> {
     if (data.byteLength > MAX_PROPOSAL_BYTES) throw proposalTooLarge();
     if (this.#proposer === undefined) throw new WaggleError('unavailable', 'the state store has no log yet');
-    return await this.#proposer.propose(data);
+    return await this.#proposer.propose(data, term);
   }
 
   #publish(events: readonly StoreEvent[]): void {

@@ -70,8 +70,9 @@ export interface Proposer {
    * Resolves with what `apply` answered for this very entry. Many may be in flight.
    * @throws WaggleError unavailable (no leader, lost leadership: the outcome is unknown), resource-exhausted (over
    * MAX_PROPOSAL_BYTES, or the queue is full).
+   * @param term of leadership in which it may be made; in another one it is refused as unavailable. Absent: in whichever.
    */
-  propose(data: Uint8Array): Promise<ApplyResult>;
+  propose(data: Uint8Array, term?: number): Promise<ApplyResult>;
 }
 
 /** The receiving end, called by the Proposer in log order and never concurrently. */
@@ -118,6 +119,8 @@ export interface StoreUpdateOptions {
   actor?: TaskActor;
   /** The request that this is done for, under a name of its own in the whole swarm; made once and remembered with the change. */
   request?: string;
+  /** Proposed in this term of leadership only, however often the transaction has to be worked out again. */
+  term?: number;
 }
 
 export interface Store {

@@ -8,7 +8,7 @@ import { breakdowns, doubleLeaders, lastTerm } from './daemon-logs.ts';
 import { disagreements, readDisk } from './disk-states.ts';
 import { FAULTS, LONE_FAULTS } from './faults.ts';
 import { History } from './history.ts';
-import type { Trio } from './trio.ts';
+import type { ManagerGroup } from './manager-group.ts';
 
 /** Of each manager. */
 const CLIENTS = 3;
@@ -27,13 +27,13 @@ export interface RoundReport {
 }
 
 export interface CampaignModules {
-  trio: Trio;
+  group: ManagerGroup;
   clock: Clock;
   say: (line: string) => void;
 }
 
 /**
- * Clients read and write through three managers while things happen to these; then everything is mended, and what the clients were
+ * Clients read and write through all managers while things happen to these; then everything is mended, and what the clients were
  * told is compared with what is there. The seed decides what happens to whom; the timing is the machine's.
  */
 export class Campaign {
@@ -48,9 +48,9 @@ export class Campaign {
     this.#modules = modules;
     this.#random = new SeededRandom(seed);
     const client = new ConfigClient({ history: this.#history, onFailure: (failure) => this.#failures.push(failure) });
-    const { trio, clock } = modules;
+    const { group, clock } = modules;
     // Its own generator: how often the clients draw from it depends on the machine.
-    this.#load = new ConfigLoad({ hosts: trio.hosts, client, random: new SeededRandom(seed + 1), clock });
+    this.#load = new ConfigLoad({ hosts: group.hosts, client, random: new SeededRandom(seed + 1), clock });
   }
 
   /** One round with what chance has in store. */
@@ -64,11 +64,11 @@ export class Campaign {
 
   /** The faults of these names, each on another manager, the first one mostly on the leader. @throws Error when it does not end as it should. */
   async round(names: readonly string[]): Promise<RoundReport> {
-    const { trio, clock, say } = this.#modules;
+    const { group, clock, say } = this.#modules;
     const random = this.#random;
     const began = { failures: this.#failures.length, done: this.#history.counts.done };
-    const leader = await trio.leader();
-    const followers = random.shuffle(trio.others(leader));
+    const leader = await group.leader();
+    const followers = random.shuffle(group.others(leader));
     const victims = random.chance(0.6) ? [leader, ...followers] : [...followers, leader];
     const faults = names.map((name, at) => ({
       name,
@@ -84,8 +84,8 @@ export class Campaign {
         await this.#inflict(name, victim);
       }),
     );
-    await trio.heal();
-    const settledMs = await trio.untilSettled();
+    await group.heal();
+    const settledMs = await group.untilSettled();
     const gapMs = await this.#load.stop();
     const failed = results.flatMap((result) => (result.status === 'rejected' ? [messageOf(result.reason)] : []));
     if (failed.length > 0) throw new Error(`${described.join(' + ')}: ${failed.join('; ')}`);
@@ -103,29 +103,31 @@ export class Campaign {
 
   /** What is wrong by now, in so many words. Nobody else may write meanwhile. */
   async check(): Promise<string[]> {
-    const { trio } = this.#modules;
-    const lists = await Promise.all(trio.hosts.map((host) => listConfigs(host)));
+    const { group } = this.#modules;
+    const lists = await Promise.all(group.hosts.map((host) => listConfigs(host)));
     const [first = [], ...others] = lists.map((list) => JSON.stringify(list));
     const different = others.flatMap((list, at) =>
-      list === first ? [] : [`${trio.hosts[at + 1]?.name} shows another list`],
+      list === first ? [] : [`${group.hosts[at + 1]?.name} shows another list`],
     );
     const names = (lists[0] ?? []).map(([name]) => name);
     return [
       ...different,
       ...this.#history.violations(names),
-      ...doubleLeaders(trio.hosts),
-      ...trio.hosts.flatMap(breakdowns),
+      ...doubleLeaders(group.hosts),
+      ...group.hosts.flatMap(breakdowns),
     ];
   }
 
   /** Kills all managers at once and compares what they have on their disks with each other and with what they showed; starts them again. */
   async checkDisks(): Promise<string[]> {
-    const { trio } = this.#modules;
-    await Promise.all(trio.hosts.map((host) => host.stopService('daemon', 'SIGKILL')));
-    const disks = await Promise.all(trio.hosts.map((host) => readDisk(host.name, trio.dataDir(host))));
+    const { group } = this.#modules;
+    await Promise.all(group.hosts.map((host) => host.stopService('daemon', 'SIGKILL')));
+    const disks = await Promise.all(
+      group.hosts.map((host) => readDisk(host.name, group.dataDir(host), group.unlockKey)),
+    );
     const found = disagreements(disks);
-    await trio.heal();
-    await trio.untilSettled();
+    await group.heal();
+    await group.untilSettled();
     return [...found, ...(await this.check())];
   }
 
@@ -134,13 +136,13 @@ export class Campaign {
   }
 
   get term(): number {
-    return Math.max(...this.#modules.trio.hosts.map(lastTerm));
+    return Math.max(...this.#modules.group.hosts.map(lastTerm));
   }
 
   async #inflict(name: string, victim: Host): Promise<void> {
     const fault = FAULTS[name] ?? LONE_FAULTS[name];
     if (fault === undefined) throw new Error(`there is no fault ${name}`);
-    await fault(this.#modules.trio, victim, this.#random);
+    await fault(this.#modules.group, victim, this.#random);
   }
 }
 

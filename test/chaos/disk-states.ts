@@ -19,14 +19,14 @@ export interface DiskState {
   last: number;
 }
 
-/** Reads a copy: opening it mends what a crash has left. @throws CorruptLogError */
-export async function readDisk(name: string, dataDir: string): Promise<DiskState> {
+/** Reads a copy: opening it mends what a crash has left. @param unlockKey of locked managers, else ''. @throws CorruptLogError */
+export async function readDisk(name: string, dataDir: string, unlockKey: string): Promise<DiskState> {
   const copy = mkdtempSync(path.join(tmpdir(), 'waggle-chaos-'));
   try {
     for (const folder of ['raft', 'identity']) {
       cpSync(path.join(dataDir, folder), path.join(copy, folder), { recursive: true });
     }
-    const log = new SqliteLog(path.join(copy, 'raft'), await keysIn(copy));
+    const log = new SqliteLog(path.join(copy, 'raft'), await keysIn(copy, unlockKey));
     const stored = await keptAlive(log.open());
     await log.close();
     const first = stored.snapshot?.meta.index ?? 0;
@@ -100,9 +100,10 @@ async function keptAlive<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-async function keysIn(dataDir: string): Promise<() => DataKeys> {
+async function keysIn(dataDir: string, unlockKey: string): Promise<() => DataKeys> {
   const identity = new IdentityStore({ dataDir });
-  await identity.load();
+  const node = await identity.load();
+  if (node?.isLocked === true) await identity.unlock(unlockKey);
   const [current, ...older] = identity.raftKeys.map(({ id, key }) => ({ id, key: Buffer.from(key, 'base64') }));
   if (current === undefined) throw new Error(`${dataDir} has no key of a Raft log`);
   return () => ({ current, older });

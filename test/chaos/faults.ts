@@ -5,10 +5,10 @@ import type { Host } from '../lab/host.ts';
 import { signal } from '../lab/processes.ts';
 import { apiJson } from '../lab/swarm.ts';
 import type { SeededRandom } from '../sim/raft/seeded-random.ts';
-import type { Trio } from './trio.ts';
+import type { ManagerGroup } from './manager-group.ts';
 
-/** Something that happens to one of three managers, and is over when its promise resolves. */
-export type Fault = (trio: Trio, victim: Host, random: SeededRandom) => Promise<void>;
+/** Something that happens to one of the managers, and is over when its promise resolves. */
+export type Fault = (group: ManagerGroup, victim: Host, random: SeededRandom) => Promise<void>;
 
 const FREEZE_MS = { min: 500, max: 8_000 };
 const CUT_MS = { min: 300, max: 6_000 };
@@ -24,55 +24,55 @@ function hold(random: SeededRandom, { min, max }: Range): Promise<void> {
 
 /** What may happen to several managers at once. */
 export const FAULTS: Readonly<Record<string, Fault>> = {
-  async kill(_trio, victim, random) {
+  async kill(group, victim, random) {
     await victim.stopService('daemon', 'SIGKILL');
     await hold(random, DOWN_MS);
-    await victim.startDaemon();
+    await group.startDaemon(victim);
   },
   /** In good order: a leader hands over. */
-  async restart(_trio, victim, random) {
+  async restart(group, victim, random) {
     await victim.stopService('daemon');
     await hold(random, DOWN_MS);
-    await victim.startDaemon();
+    await group.startDaemon(victim);
   },
-  async 'freeze-daemon'(_trio, victim, random) {
+  async 'freeze-daemon'(_group, victim, random) {
     const pid = victim.servicePid('daemon');
     if (pid === undefined) return;
     signal([pid], 'SIGSTOP');
     await hold(random, FREEZE_MS);
     signal([pid], 'SIGCONT');
   },
-  async 'freeze-host'(_trio, victim, random) {
+  async 'freeze-host'(_group, victim, random) {
     victim.freeze();
     await hold(random, FREEZE_MS);
     victim.thaw();
   },
-  async cut(_trio, victim, random) {
+  async cut(_group, victim, random) {
     await victim.cut();
     await hold(random, CUT_MS);
     await victim.mend();
   },
   /** It is heard and hears nothing. */
-  async deaf(trio, victim, random) {
-    await trio.drop(victim, 'in', trio.others(victim));
+  async deaf(group, victim, random) {
+    await group.drop(victim, 'in', group.others(victim));
     await hold(random, CUT_MS);
-    await trio.hearAll(victim);
+    await group.hearAll(victim);
   },
   /** It hears and is not heard. */
-  async mute(trio, victim, random) {
-    await trio.drop(victim, 'out', trio.others(victim));
+  async mute(group, victim, random) {
+    await group.drop(victim, 'out', group.others(victim));
     await hold(random, CUT_MS);
-    await trio.hearAll(victim);
+    await group.hearAll(victim);
   },
   /** Each has a majority that it can talk to, and no two the same. */
-  async chain(trio, victim, random) {
-    const peers = random.shuffle(trio.others(victim)).slice(0, 1);
-    await trio.drop(victim, 'in', peers);
-    await trio.drop(victim, 'out', peers);
+  async chain(group, victim, random) {
+    const peers = random.shuffle(group.others(victim)).slice(0, 1);
+    await group.drop(victim, 'in', peers);
+    await group.drop(victim, 'out', peers);
     await hold(random, CUT_MS);
-    await trio.hearAll(victim);
+    await group.hearAll(victim);
   },
-  async flicker(_trio, victim, random) {
+  async flicker(_group, victim, random) {
     for (let turn = 0; turn < 5; turn++) {
       await victim.cut();
       await hold(random, { min: 50, max: 700 });
@@ -85,47 +85,47 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
 /** What needs the others to be there. */
 export const LONE_FAULTS: Readonly<Record<string, Fault>> = {
   /** The daemon ends, says why, and is as it was once there is room again. */
-  async 'full-disk'(trio, victim) {
+  async 'full-disk'(group, victim) {
     const before = victim.log('daemon').length;
-    await trio.fillDisk(victim);
+    await group.fillDisk(victim);
     await eventually('the daemon to end on a full disk', () => !victim.isRunning('daemon'), SLOW);
     const said = victim.log('daemon').slice(before);
     if (!/raft cannot go on, this manager must stop/.test(said) || !/disk is full|ENOSPC/.test(said)) {
       throw new Error(`${victim.name} ended on a full disk without saying so: ${said.slice(-1_000)}`);
     }
-    await trio.freeDisk(victim);
-    await victim.startDaemon();
+    await group.freeDisk(victim);
+    await group.startDaemon(victim);
   },
-  async 'kill-all'(trio, _victim, random) {
-    await Promise.all(trio.hosts.map((host) => host.stopService('daemon', 'SIGKILL')));
-    for (const host of random.shuffle(trio.hosts)) await host.startDaemon();
+  async 'kill-all'(group, _victim, random) {
+    await Promise.all(group.hosts.map((host) => host.stopService('daemon', 'SIGKILL')));
+    for (const host of random.shuffle(group.hosts)) await group.startDaemon(host);
   },
   /** Also while it has not noticed yet that it was demoted. */
-  async 'demote-promote'(trio, victim, random) {
-    const [asked] = trio.others(victim);
+  async 'demote-promote'(group, victim, random) {
+    const [asked] = group.others(victim);
     if (asked === undefined) return;
-    const { ID } = await nodeOf(trio, asked, victim);
+    const { ID } = await nodeOf(group, asked, victim);
     const isHasty = random.chance(0.6);
     await eventually('its demotion', () => asked.waggle(['node', 'demote', ID]), SLOW);
     if (isHasty) await hold(random, HASTE_MS);
-    else await eventually('two managers', async () => (await trio.managers(asked)).length === 2, SLOW);
+    else await group.untilManagers(asked, group.hosts.length - 1);
     await eventually('its promotion', () => asked.waggle(['node', 'promote', ID]), SLOW);
-    await eventually('three managers', async () => (await trio.managers(victim)).length === 3, SLOW);
+    await group.untilManagers(victim, group.hosts.length);
   },
-  async 'leave-join'(trio, victim) {
-    const [asked] = trio.others(victim);
+  async 'leave-join'(group, victim) {
+    const [asked] = group.others(victim);
     if (asked === undefined) return;
-    const { ID } = await nodeOf(trio, asked, victim);
+    const { ID } = await nodeOf(group, asked, victim);
     await eventually('its demotion', () => asked.waggle(['node', 'demote', ID]), SLOW);
-    await eventually('two managers', async () => (await trio.managers(asked)).length === 2, SLOW);
+    await group.untilManagers(asked, group.hosts.length - 1);
     await eventually('its leave', () => victim.waggle(['swarm', 'leave', '--force']), SLOW);
-    await trio.join(victim);
+    await group.join(victim);
     await eventually('its former self to be removed', () => asked.waggle(['node', 'rm', '--force', ID]), SLOW);
   },
 };
 
-async function nodeOf(trio: Trio, asked: Host, host: Host): Promise<NodeObject> {
-  const managers = await eventually('the managers', () => trio.managers(asked), SLOW);
+async function nodeOf(group: ManagerGroup, asked: Host, host: Host): Promise<NodeObject> {
+  const managers = await eventually('the managers', () => group.managers(asked), SLOW);
   const { Swarm } = await apiJson<{ Swarm: { NodeID: string } }>(host, 'GET', '/info');
   const found = managers.find(({ ID }) => ID === Swarm.NodeID);
   if (found === undefined) throw new Error(`${host.name} is not among the managers`);

@@ -1,6 +1,6 @@
 /**
- * `npm run chaos [-- --minutes N --seed S --fault NAME[+NAME]]`: three managers of this machine under load and all kinds of faults. With `--fault`
- * only that one, again and again.
+ * `npm run chaos [-- --minutes N --seed S --fault NAME[+NAME] --managers N --autolock]`: managers on this machine under load and all kinds of faults.
+ * With `--fault` only that one, again and again.
  */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import { Campaign, type RoundReport } from './campaign.ts';
-import { createTrio } from './trio.ts';
+import { createManagerGroup } from './manager-group.ts';
 
 const MINUTE_MS = 60_000;
 /** Rounds between two looks at the disks. */
@@ -20,6 +20,8 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '5' },
     seed: { type: 'string', default: '1' },
     fault: { type: 'string' },
+    managers: { type: 'string', default: '3' },
+    autolock: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -30,12 +32,12 @@ const say = (line: string): void => {
   process.stdout.write(`${seconds} s  ${line}\n`);
 };
 
-const trio = await createTrio(say);
+const group = await createManagerGroup({ managers: Number(values.managers), autolock: values.autolock, say });
 const violations: string[] = [];
 try {
-  await trio.begin();
-  say(`three managers, seed ${values.seed}`);
-  const campaign = new Campaign({ seed: Number(values.seed) }, { trio, clock: systemClock, say });
+  await group.begin();
+  say(`${values.managers} managers${values.autolock ? ', locked' : ''}, seed ${values.seed}`);
+  const campaign = new Campaign({ seed: Number(values.seed) }, { group, clock: systemClock, say });
   const reports: RoundReport[] = [];
   while (violations.length === 0 && systemClock.monotonic() < deadline) {
     reports.push(await (values.fault === undefined ? campaign.next() : campaign.round(values.fault.split('+'))));
@@ -54,14 +56,14 @@ try {
 }
 if (violations.length > 0) {
   const folder = mkdtempSync(path.join(tmpdir(), 'waggle-chaos-logs-'));
-  for (const host of trio.hosts) writeFileSync(path.join(folder, `${host.name}.log`), host.log('daemon'));
+  for (const host of group.hosts) writeFileSync(path.join(folder, `${host.name}.log`), host.log('daemon'));
   say(`what the daemons logged is in ${folder}`);
 }
 for (const violation of violations) say(`WRONG: ${violation.slice(0, 4_000)}`);
 process.exitCode = violations.length === 0 ? 0 : 1;
 if (values.keep && violations.length > 0) {
-  trio.lab.keep();
-  say(`left as it is: ${trio.lab.folder}`);
+  group.lab.keep();
+  say(`left as it is: ${group.lab.folder}`);
 } else {
-  await trio.lab.destroy();
+  await group.lab.destroy();
 }

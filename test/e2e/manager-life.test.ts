@@ -101,6 +101,32 @@ async function untilWorker(host: Host): Promise<boolean> {
   return LocalNodeState === 'active' && !ControlAvailable && Error === '';
 }
 
+/** Takes one address from the host and gives it another. */
+async function renumber(host: Host, from: string, to: string): Promise<void> {
+  const { stdout } = await host.exec(['ip', '-o', '-4', 'addr', 'show', 'to', from]);
+  const device = stdout.split(/\s+/)[1] ?? '';
+  await host.exec(['ip', 'addr', 'add', `${to}/24`, 'dev', device]);
+  await host.exec(['ip', 'addr', 'del', `${from}/24`, 'dev', device]);
+  // Without its first address the kernel may have taken the other one away as its secondary.
+  await host.exec(['ip', 'addr', 'replace', `${to}/24`, 'dev', device]);
+}
+
+function untilKnownAt(asked: Host, host: Host, address: string): Promise<true> {
+  return eventually(
+    `${address} to be known`,
+    async () => {
+      // It may be on its way back itself.
+      const nodes = await apiJson<NodeObject[]>(asked, 'GET', '/nodes');
+      const node = nodes.find(
+        ({ Description, Status }) => Description?.Hostname === host.name && Status.State === 'ready',
+      );
+      if (node?.ManagerStatus?.Addr === `${address}:2377` && node.Status.Addr === address) return true;
+      throw new Error(JSON.stringify(nodes.map(({ ManagerStatus, Status }) => [ManagerStatus, Status])));
+    },
+    SLOW,
+  );
+}
+
 /** The daemon of a host that was stopped, up again. */
 async function restart(host: Host): Promise<void> {
   await host.stopService('daemon');
@@ -300,22 +326,9 @@ describe('a manager', () => {
       await each.docker(['run', '-d', '--name', `on-${each.name}`, '--network', 'net1', TEST_IMAGE, 'sleep', '1000']);
     }
     await host.stopService('daemon');
-    const { stdout } = await host.exec(['ip', '-o', '-4', 'addr', 'show', 'to', host.address]);
-    const device = stdout.split(/\s+/)[1] ?? '';
-    await host.exec(['ip', 'addr', 'add', `${moved}/24`, 'dev', device]);
-    await host.exec(['ip', 'addr', 'del', `${host.address}/24`, 'dev', device]);
-    // Without its first address the kernel may have taken the other one away as its secondary.
-    await host.exec(['ip', 'addr', 'replace', `${moved}/24`, 'dev', device]);
+    await renumber(host, host.address, moved);
     await host.startDaemon();
-    await eventually(
-      'the new address to be known',
-      async () => {
-        const node = await nodeOf(asked, host);
-        if (node.ManagerStatus?.Addr === `${moved}:2377` && node.Status.Addr === moved) return true;
-        throw new Error(JSON.stringify([node.ManagerStatus, node.Status]));
-      },
-      SLOW,
-    );
+    await untilKnownAt(asked, host, moved);
     await untilAllReachable(host);
     const info = await infoOf(host);
     expect(info.NodeAddr).toBe(moved);
@@ -333,5 +346,36 @@ describe('a manager', () => {
     // The others find it as a leader too, also after a restart of their own.
     await restart(asked);
     await untilAllReachable(asked);
+  });
+
+  it('whose host is renumbered while it runs is found by the others, and so are its containers', async () => {
+    const [asked, host] = [lab.host(0), lab.host(1)];
+    const [former, moved] = [(await infoOf(host)).NodeAddr, '192.168.77.93'];
+    await renumber(host, former, moved);
+    const began = systemClock.monotonic();
+    await untilKnownAt(asked, host, moved);
+    process.stdout.write(`renumbered to node inspect: ${Math.round(systemClock.monotonic() - began)} ms\n`);
+    await untilAllReachable(host);
+    await write(host, 1);
+    const ping = (to: Host): string[] => ['ping', '-c', '1', '-W', '1', `on-${to.name}`];
+    await eventually(
+      'its containers to be reached',
+      () => asked.docker(['exec', `on-${asked.name}`, ...ping(host)]),
+      SLOW,
+    );
+    await eventually('others to be reached', () => host.docker(['exec', `on-${host.name}`, ...ping(asked)]), SLOW);
+  });
+
+  it('whose address was given and is taken away says what to do, and goes on when it is back', async () => {
+    const host = lab.host(0);
+    const before = host.log('daemon').length;
+    await renumber(host, host.address, '192.168.77.94');
+    const said = (text: string): Promise<unknown> =>
+      eventually(text, () => host.log('daemon').slice(before).includes(text), SLOW);
+    await said(`${host.address}, given with --advertise-addr, is no longer an address of this host`);
+    await renumber(host, '192.168.77.94', host.address);
+    await said('this host has the addresses of its node again');
+    await untilAllReachable(lab.host(2));
+    expect((await infoOf(host)).NodeAddr).toBe(host.address);
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { Campaign } from '../chaos/campaign.ts';
-import { createTrio, type Trio } from '../chaos/trio.ts';
+import { createManagerGroup, type ManagerGroup } from '../chaos/manager-group.ts';
 
 /**
  * What the simulation of Raft promises, on three real daemons: no acknowledged write is lost, none is made twice, whatever happens to
@@ -12,16 +12,16 @@ const SEED = 20_141;
 /** A swarm of two that answer has a leader within a second or two; the machine may be busy with other tests. */
 const WITHOUT_LEADER_MS = 20_000;
 
-let trio: Trio;
+let group: ManagerGroup;
 let campaign: Campaign;
 beforeAll(async () => {
-  trio = await createTrio();
-  await trio.begin();
+  group = await createManagerGroup();
+  await group.begin();
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  campaign = new Campaign({ seed: SEED }, { trio, clock: systemClock, say });
+  campaign = new Campaign({ seed: SEED }, { group, clock: systemClock, say });
 });
 afterAll(async () => {
-  await trio?.lab.destroy();
+  await group?.lab.destroy();
 });
 
 describe('three managers under load', () => {

@@ -9,7 +9,7 @@ import { formatFilters, parseFilters } from '../filters.ts';
 import type { RouteModules } from '../route-modules.ts';
 import { nanosOfUnix } from '../timestamp.ts';
 
-type Modules = Pick<RouteModules, 'backend' | 'engine' | 'events' | 'clock'>;
+type Modules = Pick<RouteModules, 'backend' | 'engine' | 'events' | 'exchanges' | 'clock'>;
 
 /** `/events`: the engine's stream with the swarm's messages between its lines. */
 export function eventRoutes(modules: Modules): Route[] {
@@ -26,6 +26,7 @@ async function events({ res, target, signal }: Exchange, modules: Modules): Prom
   const stream = new EventStream({ res, upstream, mappings: () => backend.networkMappings() }, modules);
   head(res);
   stream.run(wanted, target.query.get('since') !== null);
+  modules.exchanges.addEndless(res, () => stream.end());
 }
 
 /** Which of the swarm's messages the client asked for. */

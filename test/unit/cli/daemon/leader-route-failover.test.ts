@@ -38,7 +38,7 @@ function routeOf(group: NodeGroup, self: GroupMember, operations: Map<number, Le
   return routeToLeader({
     leader: () => {
       const { leader, isLeader, term } = node.leadership;
-      return { kind: isLeader ? 'self' : leader === 0 ? 'none' : 'other', epoch: `${term}/${leader}` };
+      return { kind: isLeader ? 'self' : leader === 0 ? 'none' : 'other', term, epoch: `${term}/${leader}` };
     },
     onLeaderChange: (listener) => node.onLeadership(listener),
     local: operations.get(self.id) ?? remote,
@@ -65,7 +65,12 @@ describe('changes asked for through a member that does not lead', () => {
         const operations = new Map(
           [...group.members].map(([id, { store, node }]) => [
             id,
-            new LeaderOperations({ store, control, readBarrier: () => node.readBarrier() }),
+            new LeaderOperations({
+              store,
+              control,
+              readBarrier: () => node.readBarrier(),
+              term: () => node.leadership.term,
+            }),
           ]),
         );
         const leader = group.leader();

@@ -17,7 +17,7 @@ class Bench {
   answer: (where: string, operation: string) => Promise<unknown> = (where) => Promise.resolve(where);
 
   readonly api = routeToLeader({
-    leader: () => ({ kind: this.kind, epoch: this.epoch }),
+    leader: () => ({ kind: this.kind, term: Number(this.epoch.split('/')[0]), epoch: this.epoch }),
     onLeaderChange: (listener) => {
       this.listeners.add(listener);
       return () => this.listeners.delete(listener);
@@ -56,7 +56,7 @@ describe('routeToLeader', () => {
     expect(bench.calls).toEqual(['local.listNodes', 'local.removeService']);
     expect(bench.marks).toEqual([
       undefined,
-      { request: expect.stringMatching(/^[0-9a-z]{25}$/) as string, isRepeat: false },
+      { request: expect.stringMatching(/^[0-9a-z]{25}$/) as string, isRepeat: false, term: 1 },
     ]);
     expect(bench.listeners.size).toBe(0);
   });
@@ -113,7 +113,7 @@ describe('routeToLeader', () => {
     await bench.clock.advance(50);
     expect(await removed).toBe('local');
     const [first] = bench.marks;
-    expect(bench.marks).toEqual([first, { ...first, isRepeat: true }]);
+    expect(bench.marks).toEqual([first, { ...first, isRepeat: true, term: 2 }]);
   });
 
   it('says that the outcome of a change is unknown when nobody tells in time', async () => {

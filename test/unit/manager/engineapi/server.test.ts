@@ -51,8 +51,7 @@ describe('EngineApiServer', () => {
     front.engine.answers.set('GET /follow', (_req, res) => void res.writeHead(200).write('x'));
     const pending = front.ask('GET', '/follow').catch((error: unknown) => error);
     await front.ask('GET', '/nodes');
-    await front.server.stop();
-    await front.server.stop();
+    await Promise.all([front.server.stop(), front.server.stop()]);
     expect(await pending).toBeInstanceOf(Error);
     await front.server.start();
     expect((await front.ask('GET', '/nodes')).status).toBe(200);

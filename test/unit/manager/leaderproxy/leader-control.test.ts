@@ -12,14 +12,16 @@ describe('LeaderControl', () => {
   let leader: LeaderControl;
   let address: string | undefined;
   let served: ControlApi | undefined;
+  let marks: unknown[];
   beforeEach(async () => {
+    marks = [];
     served = {
       getNode: ({ ref }: { ref: string }) => Promise.resolve({ ID: ref, Spec: { Name: 'é' } }),
       removeNode: () =>
         Promise.reject(new WaggleError('failed-precondition', 'node x is not down and can’t be removed')),
       secret: () => Promise.resolve('not an operation'),
     } as unknown as ControlApi;
-    manager = await startLoopbackManager({ control: () => served });
+    manager = await startLoopbackManager({ control: () => served, onMark: (mark) => marks.push(mark) });
     ({ address } = manager);
     leader = new LeaderControl({ source: manager.identity, leader: () => address, clock: systemClock });
     await leader.start();
@@ -31,6 +33,15 @@ describe('LeaderControl', () => {
 
   it('passes arguments and results', async () => {
     expect(await leader.run('getNode', { ref: 'self' })).toEqual({ ID: 'self', Spec: { Name: 'é' } });
+  });
+
+  it.each([
+    { id: 'none', mark: undefined },
+    { id: 'a first attempt', mark: { request: 'r', isRepeat: false, term: 7 } },
+    { id: 'a repetition', mark: { request: 'r', isRepeat: true, term: 2 ** 40 } },
+  ])('passes the name of a request: $id', async ({ mark }) => {
+    await leader.run('getNode', { ref: 'self' }, mark);
+    expect(marks).toEqual([mark]);
   });
 
   it('passes errors with code and words', async () => {

@@ -30,7 +30,7 @@ describe('LeaderOperations', () => {
     }) as unknown as ControlApi;
 
   const leader = (): LeaderOperations =>
-    new LeaderOperations({ store, control, readBarrier: async () => void calls.push('barrier') });
+    new LeaderOperations({ store, control, readBarrier: async () => void calls.push('barrier'), term: () => 1 });
   const web = { spec: { Name: 'web' } };
 
   beforeEach(() => {

@@ -9,13 +9,13 @@ import { newService } from './objects.ts';
 const world = (): StateStore => memoryStore({ clock: new VirtualClock() });
 
 const create = (store: StateStore, id: string, request: string): Promise<void> =>
-  new RequestStore(store, request).update((tx) => tx.create('services', newService(id, id)));
+  new RequestStore(store, { request, term: 1 }).update((tx) => tx.create('services', newService(id, id)));
 
 describe('requests that were made', () => {
   it('are remembered with what they created', async () => {
     const store = world();
     await create(store, 'a', 'r1');
-    await new RequestStore(store, 'r2').update((tx) => tx.remove('services', 'a'));
+    await new RequestStore(store, { request: 'r2', term: 1 }).update((tx) => tx.remove('services', 'a'));
     expect([store.madeFor('r1'), store.madeFor('r2'), store.madeFor('r3')]).toEqual(['a', '', undefined]);
   });
 
@@ -35,7 +35,7 @@ describe('requests that were made', () => {
 
   it('may change more than once in their course', async () => {
     const store = world();
-    const request = new RequestStore(store, 'r1');
+    const request = new RequestStore(store, { request: 'r1', term: 1 });
     await request.update((tx) => tx.create('services', newService('a', 'a')));
     await request.update((tx) => tx.remove('services', 'a'));
     expect(store.view((tx) => tx.count('services'))).toBe(0);

@@ -15,13 +15,21 @@ const ENTRIES_KEPT = 20;
 const SLOW = { timeoutMs: 120_000 };
 const PORT = 2377;
 
-/** Three managers on three hosts, each with a file system of its own for the daemon's data, and what can be done to them. */
-export class Trio {
+/** Managers on hosts of their own, each with a file system of its own for the daemon's data, and what can be done to them. */
+export class ManagerGroup {
   readonly lab: Lab;
+  readonly #autolock: boolean;
   #token = '';
+  /** By which a manager that was started anew is unlocked; '' when none needs it. */
+  #unlockKey = '';
 
-  constructor(lab: Lab) {
+  constructor(lab: Lab, { autolock }: { autolock: boolean }) {
     this.lab = lab;
+    this.#autolock = autolock;
+  }
+
+  get unlockKey(): string {
+    return this.#unlockKey;
   }
 
   get hosts(): readonly Host[] {
@@ -41,6 +49,10 @@ export class Trio {
     const [first, ...others] = this.hosts;
     if (first === undefined) throw new Error('the lab has no host');
     await first.waggle(['swarm', 'init', '--advertise-addr', first.address]);
+    if (this.#autolock) {
+      await first.waggle(['swarm', 'update', '--autolock=true']);
+      this.#unlockKey = (await first.waggle(['swarm', 'unlock-key', '-q'])).stdout.trim();
+    }
     this.#token = (await first.waggle(['swarm', 'join-token', '-q', 'manager'])).stdout.trim();
     for (const host of others) await this.join(host);
     const { Version, Spec } = await apiJson<{ Version: { Index: number }; Spec: { Raft: object } }>(
@@ -81,6 +93,16 @@ export class Trio {
     });
   }
 
+  untilManagers(asked: Host, count: number): Promise<boolean> {
+    return eventually(`${count} managers`, async () => (await this.managers(asked)).length === count, SLOW);
+  }
+
+  /** And gives it the key, if it needs one. */
+  async startDaemon(host: Host): Promise<void> {
+    await host.startDaemon();
+    await this.#unlock(host);
+  }
+
   /** Undoes everything that a fault may have left behind. */
   async heal(): Promise<void> {
     await Promise.all(
@@ -89,12 +111,13 @@ export class Trio {
         await host.mend();
         await this.hearAll(host);
         await this.freeDisk(host);
-        if (!host.isRunning('daemon')) await host.startDaemon();
+        if (!host.isRunning('daemon')) await this.startDaemon(host);
+        else await this.#unlock(host);
       }),
     );
   }
 
-  /** Every manager shows three of them, one leading, and takes a write. @returns how long it took until each took a write, ms. */
+  /** Every manager shows all of them, one leading, and takes a write. @returns how long it took until each took a write, ms. */
   async untilSettled(): Promise<number> {
     const began = systemClock.monotonic();
     await Promise.all(this.hosts.map((host) => untilItWrites(host)));
@@ -105,16 +128,23 @@ export class Trio {
 
   #untilWhole(asked: Host): Promise<true> {
     return eventually(
-      `${asked.name} to show three reachable managers, one of them leading`,
+      `${asked.name} to show reachable managers, one of them leading`,
       async () => {
         const shown = (await this.managers(asked)).map(({ ManagerStatus }) => ManagerStatus);
         const leaders = shown.filter((status) => status?.Leader === true).length;
         const reachable = shown.filter((status) => status?.Reachability === 'reachable').length;
-        if (leaders === 1 && shown.length === 3 && reachable === 3) return true;
+        const { length } = this.hosts;
+        if (leaders === 1 && shown.length === length && reachable === length) return true;
         throw new Error(JSON.stringify(shown));
       },
       SLOW,
     );
+  }
+
+  async #unlock(host: Host): Promise<void> {
+    if (this.#unlockKey === '') return;
+    const { Swarm } = await apiJson<{ Swarm: { LocalNodeState: string } }>(host, 'GET', '/info');
+    if (Swarm.LocalNodeState === 'locked') await apiJson(host, 'POST', '/swarm/unlock', { UnlockKey: this.#unlockKey });
   }
 
   /** Drops what comes in from, or goes out to, these hosts; the other direction stays open. */
@@ -143,9 +173,18 @@ export class Trio {
   }
 }
 
-/** Three hosts with daemons that are in no swarm yet. */
-export async function createTrio(say?: (line: string) => void): Promise<Trio> {
-  const lab = await createLab({ hosts: 3, daemons: false, ...(say === undefined ? {} : { say }) });
+export interface ManagerGroupOptions {
+  managers: number;
+  /** Their keys are locked on disk. */
+  autolock: boolean;
+  say?: (line: string) => void;
+}
+
+/** Hosts with daemons that are in no swarm yet. */
+export async function createManagerGroup(
+  { managers, autolock, say }: ManagerGroupOptions = { managers: 3, autolock: false },
+): Promise<ManagerGroup> {
+  const lab = await createLab({ hosts: managers, daemons: false, ...(say === undefined ? {} : { say }) });
   try {
     for (const host of lab.hosts) {
       const disk = path.join(host.options.folder, 'disk.img');
@@ -154,7 +193,7 @@ export async function createTrio(say?: (line: string) => void): Promise<Trio> {
       await host.exec(['mount', '-o', 'loop', disk, DATA_DIR]);
     }
     await Promise.all(lab.hosts.map((host) => host.startDaemon()));
-    return new Trio(lab);
+    return new ManagerGroup(lab, { autolock });
   } catch (error) {
     await lab.destroy();
     throw error;
