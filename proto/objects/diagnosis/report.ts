@@ -42,6 +42,8 @@ export interface TraceEnd {
   /** Name of the container, if there is one. */
   Name: string;
   Address: string;
+  /** Its IPv6 address, when the way between the IPv4 addresses was traced and that between these too. */
+  Address6?: string;
   NodeID: string;
   Node: string;
 }

@@ -1,5 +1,8 @@
+import ipaddr from 'ipaddr.js';
 import koffi from 'koffi';
 import { getSystemErrorMessage } from 'node:util';
+import { type AddressFamily, familyOf } from '../../../proto/objects/diagnosis/path.ts';
+import type { FilterInstruction } from './echo-packet.ts';
 
 /**
  * Raw sockets (packet(7), raw(7)), which Node does not have. Loaded only by the short-lived processes of a trace, which are
@@ -7,14 +10,41 @@ import { getSystemErrorMessage } from 'node:util';
  */
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_IP = 0;
 const IPPROTO_ICMP = 1;
+const IPPROTO_IPV6 = 41;
+const IPPROTO_ICMPV6 = 58;
 const IP_MTU_DISCOVER = 10;
 const IP_MTU = 14;
-const IP_PMTUDISC_DO = 2;
+const IPV6_MTU_DISCOVER = 23;
+const IPV6_MTU = 24;
+const IPV6_DONTFRAG = 62;
+/** IP_PMTUDISC_DO, and the same of IPv6. */
+const PMTUDISC_DO = 2;
+/** Of ip(7) and ipv6(7). */
+const FAMILIES = {
+  4: {
+    domain: AF_INET,
+    protocol: IPPROTO_ICMP,
+    level: IPPROTO_IP,
+    mtu: IP_MTU,
+    options: [[IP_MTU_DISCOVER, PMTUDISC_DO]],
+  },
+  6: {
+    domain: AF_INET6,
+    protocol: IPPROTO_ICMPV6,
+    level: IPPROTO_IPV6,
+    mtu: IPV6_MTU,
+    options: [
+      [IPV6_MTU_DISCOVER, PMTUDISC_DO],
+      [IPV6_DONTFRAG, 1],
+    ],
+  },
+} as const;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_ATTACH_FILTER = 26;
@@ -38,9 +68,6 @@ const call = {
   recvfrom: libc.func('long recvfrom(int fd, void *bytes, ulong size, int flags, void *address, void *length)'),
   nameOf: libc.func('void *if_indextoname(uint index, void *name)'),
 };
-
-/** One instruction of classic BPF (Linux networking/filter.rst). */
-export type FilterInstruction = readonly [code: number, onTrue: number, onFalse: number, value: number];
 
 /** The kernel's refusal, in its own words. */
 export class SocketError extends Error {
@@ -91,15 +118,21 @@ export class PacketListener {
 /** Echo requests to one address, never fragmented. */
 export class EchoSocket {
   readonly #fd: number;
+  readonly #family: AddressFamily;
 
   /** @throws SocketError when there is no way to the address. */
   constructor(address: string, waitMs: number) {
-    this.#fd = check('socket', call.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
-    const discover = Buffer.alloc(4);
-    discover.writeUInt32LE(IP_PMTUDISC_DO);
-    check('setsockopt', call.setsockopt(this.#fd, IPPROTO_IP, IP_MTU_DISCOVER, discover, 4));
+    this.#family = familyOf(address);
+    const { domain, protocol, level, options } = FAMILIES[this.#family];
+    this.#fd = check('socket', call.socket(domain, SOCK_RAW | SOCK_CLOEXEC, protocol));
+    for (const [name, value] of options) {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(value);
+      check('setsockopt', call.setsockopt(this.#fd, level, name, bytes, bytes.length));
+    }
     setWait(this.#fd, waitMs);
-    check('connect', call.connect(this.#fd, socketAddress(address), 16));
+    const to = socketAddress(address);
+    check('connect', call.connect(this.#fd, to, to.length));
   }
 
   /** @throws SocketError */
@@ -107,10 +140,10 @@ export class EchoSocket {
     check('send', Number(call.send(this.#fd, bytes, bytes.length, 0)));
   }
 
-  /** A packet with its IPv4 header, or undefined when none came in time. @throws SocketError */
+  /** A packet, an IPv4 one with its header, or undefined when none came in time. @throws SocketError */
   async next(): Promise<Buffer | undefined> {
     const bytes = Buffer.alloc(MAX_FRAME_BYTES);
-    const length = await receive(this.#fd, bytes, Buffer.alloc(16));
+    const length = await receive(this.#fd, bytes, Buffer.alloc(28));
     return length === undefined ? undefined : bytes.subarray(0, length);
   }
 
@@ -119,7 +152,8 @@ export class EchoSocket {
     const value = Buffer.alloc(4);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(4);
-    return call.getsockopt(this.#fd, IPPROTO_IP, IP_MTU, value, length) === 0 ? value.readUInt32LE() : 0;
+    const { level, mtu } = FAMILIES[this.#family];
+    return call.getsockopt(this.#fd, level, mtu, value, length) === 0 ? value.readUInt32LE() : 0;
   }
 }
 
@@ -146,10 +180,13 @@ function setWait(fd: number, waitMs: number): void {
   check('setsockopt', call.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16));
 }
 
-function socketAddress(address: string): Buffer {
-  const bytes = Buffer.alloc(16);
-  bytes.writeUInt16LE(AF_INET, 0);
-  bytes.set(address.split('.').map(Number), 4);
+/** sockaddr_in or sockaddr_in6. */
+function socketAddress(text: string): Buffer {
+  const address = ipaddr.parse(text);
+  const isIpv6 = address.kind() === 'ipv6';
+  const bytes = Buffer.alloc(isIpv6 ? 28 : 16);
+  bytes.writeUInt16LE(isIpv6 ? AF_INET6 : AF_INET, 0);
+  bytes.set(address.toByteArray(), isIpv6 ? 8 : 4);
   return bytes;
 }
 
