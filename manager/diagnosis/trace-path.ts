@@ -35,19 +35,18 @@ const RESTART = 'restart the container';
 const FIREWALL = 'a firewall of this host may drop it: allow the data path port (4789/udp unless changed)';
 const DAEMON = 'see the log of the waggle daemon on this node';
 
-/** Pure: all hops of the ways, those that are the same on several of them once. */
+/**
+ * Pure: the ways of packets and of their answers, one of each family, as hops in their order, each with what was seen, and what was
+ * expected when that is something else. A hop without OK could not be judged. What is the same for all of them is told once.
+ */
 export function traceHops(paths: readonly TracedPath[]): TraceHop[] {
-  const hops = paths.flatMap(tracePath).map((hop) => [JSON.stringify(hop), hop] as const);
-  return [...new Map(hops).values()];
+  const hops = [...paths.flatMap(wayHops), ...paths.flatMap(otherHops)];
+  return [...new Map(hops.map((hop) => [JSON.stringify(hop), hop] as const)).values()];
 }
 
-/**
- * Pure: the way of a packet and of its answer as hops in their order, each with what was seen, and what was expected when that is
- * something else. A hop without OK could not be judged.
- */
-export function tracePath(path: TracedPath): TraceHop[] {
+function wayHops(path: TracedPath): TraceHop[] {
   const { from, to } = path;
-  const isRemote = from.nodeId !== to.nodeId;
+  const isRemote = isBetweenHosts(path);
   return [
     ...containerHops(from, to),
     ...bridgeHops(from),
@@ -57,9 +56,15 @@ export function tracePath(path: TracedPath): TraceHop[] {
     ...containerHops(to, from),
     ...(isRemote ? [...tableHops(to, from), ...underlayHops(to, from)] : []),
     ...echoHops(path, isRemote),
-    ...otherDifferences(from),
-    ...(isRemote ? otherDifferences(to) : []),
   ];
+}
+
+function otherHops(path: TracedPath): TraceHop[] {
+  return [...otherDifferences(path.from), ...(isBetweenHosts(path) ? otherDifferences(path.to) : [])];
+}
+
+function isBetweenHosts({ from, to }: TracedPath): boolean {
+  return from.nodeId !== to.nodeId;
 }
 
 /** The container, its interface, and how it would reach the other end. */

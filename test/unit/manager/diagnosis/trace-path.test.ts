@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PathEvidence, ProbeAnswer, Sighting } from '../../../../proto/objects/diagnosis/path.ts';
 import type { TraceHop } from '../../../../proto/objects/diagnosis/report.ts';
-import { type TracedEnd, type TracedPath, traceHops, tracePath } from '../../../../manager/diagnosis/trace-path.ts';
+import { type TracedEnd, type TracedPath, traceHops } from '../../../../manager/diagnosis/trace-path.ts';
 import { endpoint } from './facts.ts';
 
 const VNI = 4097;
@@ -70,7 +70,7 @@ function path(change: (path: TracedPath & Ends) => void = () => undefined): Trac
 }
 
 function firstBroken(of: TracedPath): string {
-  const hop = tracePath(of).find(({ OK }) => OK === false);
+  const hop = traceHops([of]).find(({ OK }) => OK === false);
   return hop === undefined ? '' : `${hop.Node} ${hop.Hop}: ${hop.Seen}`;
 }
 
@@ -172,19 +172,19 @@ const CASES: { id: string; change: (path: TracedPath & Ends) => void; broken: st
   },
 ];
 
-describe('tracePath', () => {
+describe('traceHops of one family', () => {
   it.each(CASES)('names the first broken hop: $id', ({ change, broken }) => {
     expect(firstBroken(path(change))).toBe(broken);
   });
 
   it('tells what to do at every broken hop, and nothing at the others', () => {
     for (const { change } of CASES) {
-      for (const hop of tracePath(path(change))) expect(hop.Advice !== '').toBe(hop.OK !== true);
+      for (const hop of traceHops([path(change)])) expect(hop.Advice !== '').toBe(hop.OK !== true);
     }
   });
 
   it('takes hosts that do not answer echo requests for no fault while the tunnel works', () => {
-    const hops = tracePath(path(({ from }) => void (from.underlay = { small: SILENT, full: SILENT })));
+    const hops = traceHops([path(({ from }) => void (from.underlay = { small: SILENT, full: SILENT }))]);
     expect(hops.filter(({ OK }) => OK === false)).toEqual([]);
     expect(hops.filter(({ OK }) => OK === undefined).map(({ Hop }) => Hop)).toEqual(['host network to 192.168.0.2']);
   });
@@ -233,12 +233,12 @@ describe('tracePath', () => {
   });
 
   it('takes the bare way of a routed network for as good as a tunnel', () => {
-    const hops = tracePath(path(({ from }) => Object.assign(from.evidence.rows, { bridged: false, routed: true })));
+    const hops = traceHops([path(({ from }) => Object.assign(from.evidence.rows, { bridged: false, routed: true }))]);
     expect(hops.filter(({ OK }) => OK === false)).toEqual([]);
   });
 
   it('judges nothing on a node that does not tell, and all on the other', () => {
-    const hops = tracePath(path((whole) => Object.assign(whole.to, { evidence: 'no answer within 4 s' })));
+    const hops = traceHops([path((whole) => Object.assign(whole.to, { evidence: 'no answer within 4 s' }))]);
     expect(hops.filter(({ OK }) => OK === false)).toEqual([]);
     expect(hops.find(({ OK }) => OK === undefined)).toMatchObject({ Node: 'h2', Seen: 'no answer within 4 s' });
   });
@@ -267,7 +267,7 @@ function sixth(of: TracedPath): TracedPath {
   return copy;
 }
 
-describe('traceHops', () => {
+describe('traceHops of two families', () => {
   /** As containers on a network with both are. */
   function both(change: (sixth: TracedPath) => void = () => undefined): TraceHop[] {
     const four = path(({ from, to }) => {
@@ -276,6 +276,10 @@ describe('traceHops', () => {
     });
     const six = sixth(path());
     change(six);
+    // Differences are those of the whole network, whoever asks.
+    if (typeof six.from.evidence !== 'string' && typeof four.from.evidence !== 'string') {
+      four.from.evidence.differences = six.from.evidence.differences;
+    }
     return traceHops([four, six]);
   }
 
@@ -306,6 +310,15 @@ describe('traceHops', () => {
       id: 'no neighbour row',
       change: ({ from }: TracedPath) => {
         if (typeof from.evidence !== 'string') from.evidence.rows.neighbour = '';
+      },
+      broken: 'h1 neighbour entry of fd00::3 on vxlan1: none',
+    },
+    {
+      id: 'no neighbour row, which the node knows of as well',
+      change: ({ from }: TracedPath) => {
+        if (typeof from.evidence === 'string') return;
+        from.evidence.rows.neighbour = '';
+        from.evidence.differences.push('neighbour missing: fd00::3');
       },
       broken: 'h1 neighbour entry of fd00::3 on vxlan1: none',
     },
