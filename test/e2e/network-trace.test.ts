@@ -317,13 +317,6 @@ describe('a way between IPv6 addresses', () => {
       node: 'h1',
     },
     {
-      id: 'a route in the container that goes elsewhere',
-      plant: () => within(lab.host(0), 'six1', 'ip', '-6', 'route', 'replace', 'unreachable', target),
-      mend: () => within(lab.host(0), 'six1', 'ip', '-6', 'route', 'del', 'unreachable', target),
-      hop: /^route to fd00\S+ in the container$/,
-      node: 'h1',
-    },
-    {
       id: 'another MAC in the neighbour table of the container',
       plant: () => neighbour6('replace', target, 'lladdr', '02:42:0a:00:00:77', 'dev', 'eth0', 'nud', 'permanent'),
       mend: () => neighbour6('del', target, 'dev', 'eth0'),
