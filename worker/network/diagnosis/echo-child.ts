@@ -6,7 +6,7 @@ import { familyOf, type ProbeAnswer } from '../../../proto/objects/diagnosis/pat
 import { systemClock } from '../../../proto/runtime/clock.ts';
 import { messageOf } from '../../../proto/runtime/errors.ts';
 import { echoRequest, isEchoReply } from './echo-packet.ts';
-import { EchoSocket } from './raw-socket.ts';
+import { EchoSocket } from '../system/raw-socket.ts';
 
 const REQUESTS = 3;
 const REPLIES_ENOUGH = 2;

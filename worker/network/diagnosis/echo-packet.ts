@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import type { AddressFamily, Sighting } from '../../../proto/objects/diagnosis/path.ts';
+import type { FilterInstruction } from '../system/raw-socket.ts';
 
 /** Echo messages (RFC 792, RFC 4443) that bear a marker, bare and in a VXLAN tunnel (RFC 7348). Frames are those without VLAN tags. */
 
@@ -77,9 +78,6 @@ function tunnelled(port: number, outer: AddressFamily, outerIp: number): Filter 
   );
   return is(1, outerIp + PROTOCOL_AT[outer], PROTOCOL_UDP, is(2, udp + 2, port, inner, false), false);
 }
-
-/** One instruction of classic BPF (Linux networking/filter.rst). */
-export type FilterInstruction = readonly [code: number, onTrue: number, onFalse: number, value: number];
 
 /** Whether a frame passes, or what decides it: the number in one or two bytes, IP headers being without options. */
 type Filter = boolean | { bytes: 1 | 2; at: number; value: number; then: Filter; otherwise: Filter };

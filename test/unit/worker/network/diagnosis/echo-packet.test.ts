@@ -3,10 +3,10 @@ import type { AddressFamily } from '../../../../../proto/objects/diagnosis/path.
 import {
   echoFilter,
   echoRequest,
-  type FilterInstruction,
   isEchoReply,
   readFrame,
 } from '../../../../../worker/network/diagnosis/echo-packet.ts';
+import type { FilterInstruction } from '../../../../../worker/network/system/raw-socket.ts';
 
 const MARKER = Buffer.from('0011223344556677', 'hex');
 const OTHER = Buffer.from('0011223344556678', 'hex');

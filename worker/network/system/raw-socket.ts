@@ -2,11 +2,10 @@ import ipaddr from 'ipaddr.js';
 import koffi from 'koffi';
 import { getSystemErrorMessage } from 'node:util';
 import { type AddressFamily, familyOf } from '../../../proto/objects/diagnosis/path.ts';
-import type { FilterInstruction } from './echo-packet.ts';
 
 /**
- * Raw sockets (packet(7), raw(7)), which Node does not have. Loaded only by the short-lived processes of a trace, which are
- * started in the namespace that they look at.
+ * Raw sockets (packet(7), raw(7)), which Node does not have. Loaded only by short-lived processes, which are started in the
+ * namespace that they are about.
  */
 
 const AF_INET = 2;
@@ -66,8 +65,13 @@ const call = {
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
   send: libc.func('long send(int fd, const void *bytes, ulong length, int flags)'),
   recvfrom: libc.func('long recvfrom(int fd, void *bytes, ulong size, int flags, void *address, void *length)'),
+  sendto: libc.func('long sendto(int fd, const void *bytes, ulong length, int flags, const void *to, uint size)'),
+  indexOf: libc.func('uint if_nametoindex(const char *name)'),
   nameOf: libc.func('void *if_indextoname(uint index, void *name)'),
 };
+
+/** One instruction of classic BPF (Linux networking/filter.rst). */
+export type FilterInstruction = readonly [code: number, onTrue: number, onFalse: number, value: number];
 
 /** The kernel's refusal, in its own words. */
 export class SocketError extends Error {
@@ -112,6 +116,28 @@ export class PacketListener {
     call.nameOf(address.readUInt32LE(4), name);
     const link = name.toString('latin1').replace(/\0.*$/s, '');
     return { bytes: bytes.subarray(0, length), link, outgoing: address.readUInt8(10) === PACKET_OUTGOING };
+  }
+}
+
+/** Sends frames as they are by one link of the namespace. */
+export class FrameSender {
+  readonly #fd: number;
+  readonly #to: Buffer;
+
+  /** @throws SocketError when there is no such link. */
+  constructor(link: string) {
+    const index = call.indexOf(link) as number;
+    if (index === 0) throw new SocketError(`${link}: ${getSystemErrorMessage(-koffi.errno())}`);
+    // sockaddr_ll: a packet that has its Ethernet header needs no more than the link.
+    this.#to = Buffer.alloc(20);
+    this.#to.writeUInt16LE(AF_PACKET, 0);
+    this.#to.writeInt32LE(index, 4);
+    this.#fd = check('socket', call.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  }
+
+  /** @throws SocketError */
+  send(frame: Buffer): void {
+    check('sendto', Number(call.sendto(this.#fd, frame, frame.length, 0, this.#to, this.#to.length)));
   }
 }
 
