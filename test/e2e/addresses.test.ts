@@ -380,14 +380,20 @@ describe('hosts that reach each other by IPv6', () => {
     expect(sent).toContain('5 packets received');
     expect((await traceNetwork(a, 'u1', 'u2')).Hops.filter(({ OK }) => OK !== true)).toEqual([]);
     await b.exec(['ip6tables', '-I', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']);
-    const broken = (await traceNetwork(a, 'u1', 'u2')).Hops.filter(({ OK }) => OK === false);
-    await b.exec(['ip6tables', '-D', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']);
     // Of both families, and each is seen on the wire inside an IPv6 tunnel.
-    expect(broken.map(({ Node, Hop }) => `${Node} ${Hop}`)).toEqual([
-      'h2 request comes out of the tunnel',
-      expect.stringMatching(/^h1 echo from 10\./),
-      expect.stringMatching(/^h1 echo from fd00:6::/),
-    ]);
+    await eventually(
+      'the broken hops to be named',
+      async () => {
+        const broken = (await traceNetwork(a, 'u1', 'u2')).Hops.filter(({ OK }) => OK === false);
+        expect(broken.map(({ Node, Hop }) => `${Node} ${Hop}`)).toEqual([
+          'h2 request comes out of the tunnel',
+          expect.stringMatching(/^h1 echo from 10\./),
+          expect.stringMatching(/^h1 echo from fd00:6::/),
+        ]);
+      },
+      PATIENCE,
+    );
+    await b.exec(['ip6tables', '-D', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']);
     const drift = a
       .log('daemon')
       .split('\n')
