@@ -44,7 +44,7 @@ export interface NetworkDiagnosisOptions {
 }
 
 export interface NetworkDiagnosisModules {
-  overlays: Pick<Overlays, 'examine' | 'repairs' | 'leftovers' | 'underlay'>;
+  overlays: Pick<Overlays, 'examine' | 'repairs' | 'hostDifferences' | 'underlay'>;
   endpoints: () => readonly LocalNetworkEndpoint[];
   leases: () => readonly { networkId: string; address: string }[];
   assigned: Pick<AssignedState, 'networks'>;
@@ -116,7 +116,7 @@ export class NetworkDiagnosis {
         wanted.has(networkId) ? [{ networkId, address: withoutPrefix(address) }] : [],
       ),
       networks,
-      differences: question.all ? (await overlays.leftovers()).slice(0, MAX_DIFFERENCES) : [],
+      differences: question.all ? (await overlays.hostDifferences()).slice(0, MAX_DIFFERENCES) : [],
       repairs: overlays.repairs(),
     };
   }
