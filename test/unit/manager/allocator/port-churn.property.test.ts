@@ -62,7 +62,10 @@ async function churn(seed: number): Promise<void> {
     const kind = id === undefined || (live().length < MOST_SERVICES && random.chance(0.4)) ? 'create' : 'change';
     const removes = random.chance(0.5);
     const written = bench.store.update((tx) => {
-      if (kind === 'create') return void tx.create('services', newService(`s${cycle}`, spec));
+      if (kind === 'create') {
+        tx.create('services', newService(`s${cycle}`, spec));
+        return;
+      }
       const service = tx.get('services', id ?? '');
       if (service === undefined) return;
       if (removes) tx.remove('services', service.ID);
@@ -103,8 +106,8 @@ describe('published ports', () => {
     const bench = new AllocatorBench();
     await bench.start();
     const create = (id: string, ...ports: number[]): Promise<void> =>
-      bench.store.update(
-        (tx) => void tx.create('services', newService(id, { EndpointSpec: { Ports: published(...ports) } })),
+      bench.store.update((tx) =>
+        tx.create('services', newService(id, { EndpointSpec: { Ports: published(...ports) } })),
       );
     await create('owner', 80);
     await bench.settle();
