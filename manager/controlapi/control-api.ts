@@ -1,6 +1,5 @@
-import type { TraceRequest } from '../diagnosis/trace-ends.ts';
 import type { ClusterSpec, JoinTokens } from '../../proto/objects/cluster.ts';
-import type { NetworkCheck, NetworkTrace } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkCheck, NetworkTrace, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { Json, ObjectMeta } from '../../proto/objects/meta.ts';
 import type { NetworkSpec } from '../../proto/objects/network.ts';
 import type { NodeSpec } from '../../proto/objects/node.ts';

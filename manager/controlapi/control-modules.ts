@@ -1,5 +1,4 @@
-import type { TraceRequest } from '../diagnosis/trace-ends.ts';
-import type { NetworkCheck, NetworkTrace } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkCheck, NetworkTrace, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import type { NodeObject } from '../../proto/objects/node.ts';
 import type { ServiceObject } from '../../proto/objects/service.ts';

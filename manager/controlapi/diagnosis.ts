@@ -1,7 +1,6 @@
-import type { NetworkCheck, NetworkTrace } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkCheck, NetworkTrace, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import type { TraceRequest } from '../diagnosis/trace-ends.ts';
 import type { ControlApi } from './control-api.ts';
 import type { ControlModules } from './control-modules.ts';
 import { resolve } from './resolve.ts';

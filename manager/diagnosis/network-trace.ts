@@ -11,7 +11,7 @@ import {
   sightingsAnswerSchema,
 } from '../../proto/objects/diagnosis/path.ts';
 import type { Question } from '../../proto/objects/diagnosis/question.ts';
-import type { NetworkTrace as Report, TraceEnd, TraceHop } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkTrace as Report, TraceEnd, TraceHop, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import { endpointsAnswerSchema } from '../../proto/objects/diagnosis/survey.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
@@ -19,15 +19,7 @@ import type { Store } from '../store/transaction.ts';
 import { addressKey, bare, declaredAddresses } from './declared-addresses.ts';
 import type { Inquiry } from './inquiry.ts';
 import { inParallel } from './parallel.ts';
-import {
-  addressOf,
-  type End,
-  type EndFacts,
-  type PlacedEndpoint,
-  resolveEnds,
-  type TraceEnds,
-  type TraceRequest,
-} from './trace-ends.ts';
+import { addressOf, type End, type EndFacts, type PlacedEndpoint, resolveEnds, type TraceEnds } from './trace-ends.ts';
 import { type TracedEnd, type TracedPath, traceHops } from './trace-path.ts';
 
 /** All of them one after the other must be over before a manager that asks for a user gives up (20 s). */

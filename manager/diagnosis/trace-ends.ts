@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import { type AddressFamily, familyOf } from '../../proto/objects/diagnosis/path.ts';
-import type { TraceEnd } from '../../proto/objects/diagnosis/report.ts';
+import type { TraceEnd, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { SurveyedEndpoint } from '../../proto/objects/diagnosis/survey.ts';
 import { taskName } from '../../proto/objects/naming.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
@@ -37,13 +37,6 @@ export interface TraceEnds {
   to: End;
   /** What is to be traced: what was asked for, or all that the two have addresses of. */
   families: readonly AddressFamily[];
-}
-
-export interface TraceRequest {
-  from: string;
-  to: string;
-  /** Only this one; absent: every one that the two share. */
-  family?: AddressFamily;
 }
 
 /**

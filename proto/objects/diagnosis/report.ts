@@ -1,3 +1,4 @@
+import type { AddressFamily } from './path.ts';
 import type { Difference } from './difference.ts';
 
 /** One line of `network check`. */
@@ -34,6 +35,14 @@ export interface TraceHop {
   Expected: string;
   /** What to do about it; empty when there is nothing to do. */
   Advice: string;
+}
+
+/** What `GET /waggle/networks/trace` is asked for. */
+export interface TraceRequest {
+  from: string;
+  to: string;
+  /** Only this one; absent: every one that the two share. */
+  family?: AddressFamily;
 }
 
 export interface TraceEnd {
