@@ -31,6 +31,8 @@ export interface LeaderModules {
 export class LeaderPart implements Startable {
   readonly attachments: AttachmentAllocator;
   readonly roles: RoleManager;
+  /** Ports that services hold, live. */
+  readonly ports: () => readonly { serviceId: string; port: string }[];
   /** Addresses that are given out, live. */
   readonly holdings: () => readonly { holder: string; networkId: string; address: string }[];
   readonly #parts: readonly Startable[];
@@ -41,6 +43,7 @@ export class LeaderPart implements Startable {
     this.attachments = new AttachmentAllocator({}, { ...modules, addresses: allocator.addresses });
     this.roles = new RoleManager({ ...modules, log: log.child({ module: 'manager/rolemanager' }) });
     this.holdings = () => allocator.addresses.holdings();
+    this.ports = () => allocator.ports;
     this.#parts = [
       allocator,
       new Scheduler({}, modules),

@@ -442,7 +442,11 @@ export class ManagerPart implements Startable {
 
   #makeDiagnosis(): NetworkDiagnosis {
     const shared = { store: this.store, inquiry: this.#inquiry, clock: this.#modules.clock };
-    const check = new NetworkCheck({ ...shared, holdings: () => this.#leader?.holdings() ?? [] });
+    const check = new NetworkCheck({
+      ...shared,
+      holdings: () => this.#leader?.holdings() ?? [],
+      ports: () => this.#leader?.ports() ?? [],
+    });
     const trace = new NetworkTrace(shared);
     return {
       check: (networkId) => check.run(networkId),

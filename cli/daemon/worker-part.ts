@@ -14,6 +14,7 @@ import { CertificateRenewer } from '../../worker/identity/certificate-renewer.ts
 import type { Identity } from '../../worker/identity/identity.ts';
 import type { IdentityStore } from '../../worker/identity/identity-store.ts';
 import { Tunnel } from '../../worker/network/encryption/tunnel.ts';
+import { TunnelRotation } from '../../worker/network/encryption/tunnel-rotation.ts';
 import { inventoryOf, type EngineInventory, type InspectedNetwork } from '../../worker/network/engine-inventory.ts';
 import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
 import { SandboxBinding } from '../../worker/network/sandbox/sandbox-binding.ts';
@@ -25,7 +26,7 @@ import type { Question } from '../../proto/objects/diagnosis/question.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { WorkerNetwork } from '../../worker/network/worker-network.ts';
-import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import type { Clock } from '../../proto/runtime/clock.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -38,7 +39,6 @@ export const GOSSIP_PORT = 7946;
 /** As long as Docker's join waits for a manager. */
 const FIRST_FACTS_MS = 20_000;
 const RESOLVE_MS = 2_000;
-const ROTATION_SPREAD_MS = 3_600_000;
 const TWIN_OPTION = 'waggle.network';
 
 export interface WorkerPartOptions {
@@ -73,10 +73,9 @@ export class WorkerPart implements Startable {
   readonly #gossip: EndpointGossip;
   readonly #resolver: SandboxSet;
   readonly #tunnel: Tunnel;
+  readonly #tunnelRotation: TunnelRotation;
   readonly #renewer: CertificateRenewer;
   #network: WorkerNetwork | undefined;
-  #newestTag: number | undefined;
-  #cancelRotation: CancelTimer | undefined;
   #started: Startable[] = [];
   readonly #unsubscribes: (() => void)[] = [];
 
@@ -104,6 +103,13 @@ export class WorkerPart implements Startable {
       { nodeId: identity.nodeId, folder: path.join(options.execRoot, 'tunnel') },
       { ...shared, kernel: new LinuxTunnel(shared) },
     );
+    this.#tunnelRotation = new TunnelRotation({
+      ...shared,
+      rotate: async () => {
+        await this.#tunnel.rotateKey();
+        this.agent.registerAnew();
+      },
+    });
     this.agent = new Agent(
       {
         dataDir: options.dataDir,
@@ -167,7 +173,7 @@ export class WorkerPart implements Startable {
   async stop(): Promise<void> {
     this.#modules.plugin.setBackend(undefined);
     this.#network = undefined;
-    this.#cancelRotation?.();
+    this.#tunnelRotation.stop();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     await stopAll(this.#started.splice(0));
   }
@@ -251,24 +257,7 @@ export class WorkerPart implements Startable {
       members: facts.tunnelPeers ?? [],
     });
     if (hasMoved) this.#network?.refreshNames();
-    this.#rotateWith(Math.max(0, ...keys.map(({ tag }) => tag)));
-  }
-
-  /**
-   * The tunnel's key is replaced when the swarm's keys are: every 12 h. Not by all hosts at once, since each of them may lose packets for
-   * a moment; a restart in between leaves it to the next time.
-   */
-  #rotateWith(newestTag: number): void {
-    const isNewer = this.#newestTag !== undefined && newestTag > this.#newestTag;
-    this.#newestTag = newestTag;
-    if (!isNewer) return;
-    this.#cancelRotation?.();
-    this.#cancelRotation = this.#modules.clock.after(this.#modules.random() * ROTATION_SPREAD_MS, () => {
-      this.#tunnel.rotateKey().then(
-        () => this.agent.registerAnew(),
-        (error: unknown) => this.#modules.log.warn({ error: messageOf(error) }, 'tunnel key stays until the next time'),
-      );
-    });
+    this.#tunnelRotation.learn(Math.max(0, ...keys.map(({ tag }) => tag)));
   }
 
   #makeNetwork(dataPathPort: number): WorkerNetwork {

@@ -6,6 +6,7 @@ import type { ReadTx, StoreEvent } from '../store/transaction.ts';
 import { AddressBook, type Holding } from './address-book.ts';
 import { clusterPortsOf } from './endpoint-plan.ts';
 import { NetworkBook } from './network-book.ts';
+import { auditPorts, type PortAudit } from './port-audit.ts';
 import { PortBook } from './port-book.ts';
 import { WaitingList } from './waiting-list.ts';
 
@@ -62,6 +63,14 @@ export class AllocatorState {
       else if (event.table === 'tasks') this.#observeTask(event.before, event.after);
       else if (event.table === 'attachments') this.#observeAttachment(event.before, event.after);
     }
+  }
+
+  /** Compares the ports with committed state; services that have to give one up, or may get one now, are looked at again. */
+  auditPorts(tx: ReadTx): PortAudit {
+    const audit = auditPorts(tx, this.ports, this.dirty.services);
+    if (audit.released.length > 0) this.wake('ports');
+    for (const { other } of audit.duplicates) if (!this.waiting.has(`service/${other}`)) this.dirty.services.add(other);
+    return audit;
   }
 
   /** Something happened that others wait for: they are to be looked at again. */

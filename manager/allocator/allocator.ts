@@ -17,6 +17,7 @@ import { AllocatorState, needsAllocation } from './allocator-state.ts';
 import { planEndpoint, releaseUnused } from './endpoint-plan.ts';
 import type { Allocated } from './network-book.ts';
 import type { AddressPools } from './subnet-plan.ts';
+import { wantedPorts } from './port-audit.ts';
 import { planTask } from './task-plan.ts';
 
 export interface AllocatorOptions {
@@ -35,6 +36,8 @@ const DEBOUNCE_MS = 10;
 const RETRY: BackoffOptions = { minMs: 50, maxMs: 5_000, factor: 2, jitter: 0 };
 /** An address given back outside the store's events (an attachment that failed) is noticed this late. */
 const WAITING_RECHECK_MS = 1_000;
+/** Ports are compared with committed state this often. */
+const PORT_AUDIT_MS = 30_000;
 const ALLOCATED = 'pending task scheduling';
 const DEFAULT_POOLS: AddressPools = { pools: ['10.0.0.0/8'], subnetSize: 24 };
 
@@ -51,6 +54,9 @@ export class Allocator implements Startable {
   readonly #loop: ControlLoop;
   /** Why a waiting service waits, told to its tasks' readers. */
   readonly #serviceWhy = new Map<string, string>();
+  #portsAuditedAtMs = Number.NEGATIVE_INFINITY;
+  /** Told already. */
+  #duplicatePorts: ReadonlySet<string> = new Set();
   #failures = 0;
   #failed = false;
 
@@ -64,6 +70,12 @@ export class Allocator implements Startable {
   /** Who holds which address, live; filled once `start` has resolved. Shared with the AttachmentAllocator. */
   get addresses(): AddressBook {
     return this.#state.addresses;
+  }
+
+  /** Who holds which published port, live, as `tcp/80`. */
+  get ports(): { serviceId: string; port: string }[] {
+    const { ports } = this.#state;
+    return ports.services().flatMap((serviceId) => ports.of(serviceId).map((port) => ({ serviceId, port })));
   }
 
   async start(): Promise<void> {
@@ -100,7 +112,25 @@ export class Allocator implements Startable {
     if (!this.#failed) await this.#eachSlice(tasks, (ids) => this.#allocateTasks(ids));
     if (this.#failed) return backoffDelayMs(RETRY, ++this.#failures, 0);
     this.#failures = 0;
-    return this.#state.waiting.size > 0 ? WAITING_RECHECK_MS : undefined;
+    const auditInMs = this.#auditPorts();
+    if (services.size > 0) return 0;
+    return this.#state.waiting.size > 0 ? WAITING_RECHECK_MS : auditInMs;
+  }
+
+  /** @returns in how many milliseconds the next one is due. */
+  #auditPorts(): number {
+    const now = this.#clock.monotonic();
+    const dueInMs = this.#portsAuditedAtMs + PORT_AUDIT_MS - now;
+    if (dueInMs > 0) return dueInMs;
+    this.#portsAuditedAtMs = now;
+    const { released, duplicates } = this.#store.view((tx) => this.#state.auditPorts(tx));
+    if (released.length > 0) this.#log.warn({ released }, 'ports were held by services that do not have them');
+    const told = this.#duplicatePorts;
+    this.#duplicatePorts = new Set(duplicates.map((each) => JSON.stringify(each)));
+    for (const duplicate of duplicates) {
+      if (!told.has(JSON.stringify(duplicate))) this.#log.error({ ...duplicate }, 'port published by two services');
+    }
+    return PORT_AUDIT_MS;
   }
 
   /** Works through a dirty set; what comes in meanwhile is taken along, what fails ends the round. */
@@ -153,6 +183,8 @@ export class Allocator implements Startable {
     const outcome = planEndpoint(service, tx, this.#state);
     if (!outcome.ok) {
       this.#wait(`service/${id}`, outcome);
+      // What an earlier spec asked for, and what was taken before something else was found wanting.
+      if (this.#state.ports.releaseExcept(id, wantedPorts(service))) this.#state.wake('ports');
       return [];
     }
     const plan = { service, endpoint: outcome.result };

@@ -51,6 +51,11 @@ export class PortBook {
     return [...this.#keysOf.keys()];
   }
 
+  /** `tcp/80` for every port that it has. */
+  of(serviceId: string): string[] {
+    return [...(this.#keysOf.get(serviceId) ?? [])];
+  }
+
   get size(): number {
     return this.#owners.size;
   }

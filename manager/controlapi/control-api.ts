@@ -1,5 +1,5 @@
 import type { ClusterSpec, JoinTokens } from '../../proto/objects/cluster.ts';
-import type { NetworkCheck, NetworkTrace } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkCheck, NetworkTrace, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { Json, ObjectMeta } from '../../proto/objects/meta.ts';
 import type { NetworkSpec } from '../../proto/objects/network.ts';
 import type { NodeSpec } from '../../proto/objects/node.ts';
@@ -66,7 +66,7 @@ export interface ControlApi {
   /** Declared, gossiped and kernel state of one network, or of all, compared on every node. Takes up to 18 s. */
   getNetworkCheck(args: { network?: string }): Promise<NetworkCheck>;
   /** The way from a container to another one or to an address, hop by hop. `network` when they share several. */
-  getNetworkTrace(args: { from: string; to: string; network?: string }): Promise<NetworkTrace>;
+  getNetworkTrace(args: TraceRequest & { network?: string }): Promise<NetworkTrace>;
 
   listSecrets(args: { filters: Filters }): Promise<ApiObject[]>;
   getSecret(args: { ref: string }): Promise<ApiObject>;

@@ -1,4 +1,4 @@
-import type { NetworkCheck, NetworkTrace } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkCheck, NetworkTrace, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import type { NodeObject } from '../../proto/objects/node.ts';
 import type { ServiceObject } from '../../proto/objects/service.ts';
@@ -16,7 +16,7 @@ export type UpToDateRule = (service: ServiceObject, task: TaskObject, node: Node
 /** Looks at the swarm's networks on all nodes (manager/diagnosis). */
 export interface NetworkDiagnosis {
   check(networkId: string | undefined): Promise<NetworkCheck>;
-  trace(ends: { from: string; to: string }, network: NetworkObject | undefined): Promise<NetworkTrace>;
+  trace(request: TraceRequest, network: NetworkObject | undefined): Promise<NetworkTrace>;
 }
 
 export interface ControlOptions {

@@ -1,4 +1,4 @@
-import type { NetworkCheck, NetworkTrace } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkCheck, NetworkTrace, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { ControlApi } from './control-api.ts';
@@ -19,11 +19,11 @@ export class DiagnosisControl implements Methods {
     return this.#modules.diagnosis.check(this.#network(network)?.ID);
   }
 
-  async getNetworkTrace(args: { from: string; to: string; network?: string }): Promise<NetworkTrace> {
-    const { from, to } = args;
+  async getNetworkTrace({ network, ...request }: TraceRequest & { network?: string }): Promise<NetworkTrace> {
+    const { from, to } = request;
     if (from === '') throw new WaggleError('invalid-argument', 'from: a container or task must be given');
     if (to === '') throw new WaggleError('invalid-argument', 'to: a container, task or address must be given');
-    return this.#modules.diagnosis.trace({ from, to }, this.#network(args.network));
+    return this.#modules.diagnosis.trace(request, this.#network(network));
   }
 
   #network(ref: string | undefined): NetworkObject | undefined {

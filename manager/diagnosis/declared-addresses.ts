@@ -20,12 +20,17 @@ export function addressKey(networkId: string, address: string): string {
   return `${networkId} ${bare(address)}`;
 }
 
+/** IPv4 first. */
+export function addressesOf({ address, address6 }: { address: string; address6?: string }): string[] {
+  return address6 === undefined ? [address] : [address, address6];
+}
+
 /** `10.0.0.5/24` to `10.0.0.5`. */
 export function bare(address: string): string {
   return address.split('/', 1)[0] ?? address;
 }
 
-/** Pure: the IPv4 addresses of tasks that have not ended, and those leased for other containers. */
+/** Pure: the addresses, of both families, of tasks that have not ended, and those leased for other containers. */
 export function declaredAddresses(
   tasks: readonly TaskObject[],
   attachments: readonly AttachmentObject[],
@@ -40,8 +45,7 @@ export function declaredAddresses(
     const running = task.Status.State === 'running' && !isTerminal(task.DesiredState);
     const holder = { words: `task ${taskName(task)}`, nodeId: task.NodeID, running, lease: false };
     for (const { NetworkID, Addresses } of task.NetworksAttachments ?? []) {
-      // An IPv6 address goes with the endpoint of the IPv4 address beside it.
-      for (const address of Addresses) if (!address.includes(':')) add(NetworkID, address, holder);
+      for (const address of Addresses) add(NetworkID, address, holder);
     }
   }
   for (const { NetworkID, NodeID, Address } of attachments) {

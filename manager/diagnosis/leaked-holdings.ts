@@ -23,6 +23,31 @@ export function leakedHoldings(
     }));
 }
 
+/** Pure: published ports that are kept for a service that is gone, and those that more than one service shows as its own. */
+export function wrongPorts(tx: ReadTx, held: readonly { serviceId: string; port: string }[]): Found[] {
+  const at = { nodeId: '', networkId: '', transient: true };
+  const leaked = held
+    .filter(({ serviceId }) => tx.get('services', serviceId) === undefined)
+    .map(({ serviceId, port }) => {
+      const found = `kept for service ${serviceId}, which is gone`;
+      return { ...at, kind: 'port leaked', object: port, expected: 'free', found };
+    });
+  const owners = new Map<string, string[]>();
+  for (const service of tx.all('services')) {
+    for (const port of service.Endpoint?.Ports ?? []) {
+      if ((port.PublishMode ?? 'ingress') !== 'ingress' || (port.PublishedPort ?? 0) === 0) continue;
+      const key = `${port.Protocol ?? 'tcp'}/${port.PublishedPort}`;
+      owners.set(key, [...(owners.get(key) ?? []), service.Spec.Name]);
+    }
+  }
+  const twice = [...owners].flatMap(([port, names]) =>
+    names.length === 1
+      ? []
+      : [{ ...at, kind: 'port held twice', object: port, expected: 'one service', found: names.toSorted().join(', ') }],
+  );
+  return [...leaked, ...twice];
+}
+
 function exists(tx: ReadTx, holder: string): boolean {
   const [kind, id = ''] = holder.split('/');
   if (kind === 'service') return tx.get('services', id) !== undefined;

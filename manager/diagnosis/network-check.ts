@@ -14,7 +14,7 @@ import {
   mismatchedRecords,
   type RecordMismatch,
 } from './network-comparison.ts';
-import { leakedHoldings } from './leaked-holdings.ts';
+import { leakedHoldings, wrongPorts } from './leaked-holdings.ts';
 import { inParallel } from './parallel.ts';
 
 /** Two rounds of two questions and the pause must be over before a manager that asks for a user gives up (20 s). */
@@ -26,6 +26,8 @@ export interface NetworkCheckModules {
   inquiry: Pick<Inquiry, 'ask'>;
   /** Addresses that the allocator has given, live; empty when it does not run. */
   holdings: () => readonly { holder: string; networkId: string; address: string }[];
+  /** Published ports likewise. */
+  ports: () => readonly { serviceId: string; port: string }[];
   clock: Clock;
 }
 
@@ -94,7 +96,10 @@ export class NetworkCheck {
         networks: new Map(chosen.map((network) => [network.ID, network])),
         nodes: new Map([...tx.all('nodes')].map((node) => [node.ID, { name: node.Description?.Hostname ?? node.ID }])),
         declared: new Map([...declared].filter(([key]) => isChosen(key.split(' ')[0] ?? ''))),
-        leaked: leakedHoldings(tx, this.#modules.holdings()).filter((each) => isChosen(each.networkId)),
+        leaked: [
+          ...leakedHoldings(tx, this.#modules.holdings()).filter((each) => isChosen(each.networkId)),
+          ...(networkId === undefined ? wrongPorts(tx, this.#modules.ports()) : []),
+        ],
       };
     });
   }

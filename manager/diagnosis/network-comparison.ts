@@ -1,7 +1,12 @@
 import type { Difference } from '../../proto/objects/diagnosis/difference.ts';
-import type { NodeSurvey, SurveyedNetwork, SurveyedRecord } from '../../proto/objects/diagnosis/survey.ts';
+import type {
+  NodeSurvey,
+  SurveyedEndpoint,
+  SurveyedNetwork,
+  SurveyedRecord,
+} from '../../proto/objects/diagnosis/survey.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
-import { addressKey, type AddressHolder, bare, type DeclaredAddresses } from './declared-addresses.ts';
+import { addressesOf, addressKey, type AddressHolder, bare, type DeclaredAddresses } from './declared-addresses.ts';
 
 /** A difference with where it is; `nodeId` or `networkId` is empty when it is of no one node or network. */
 export interface Found extends Difference {
@@ -138,9 +143,9 @@ function compareOwnRecords(nodeId: string, survey: NodeSurvey, { networkId, reco
   const found: Found[] = [];
   for (const endpoint of joined) {
     const record = published.get(endpoint.endpointId);
-    const words = `${short(endpoint.endpointId)} with ${endpoint.mac}`;
+    const words = `${short(endpoint.endpointId)} with ${endpoint.mac}${beside(endpoint)}`;
     if (record === undefined) found.push(finding(at, 'endpoint not published', endpoint.address, words, NOTHING));
-    else if (record.address !== endpoint.address || record.mac !== endpoint.mac) {
+    else if (!isSaidOf(record, endpoint)) {
       found.push(finding(at, 'endpoint published wrong', endpoint.address, words, recordWords(record)));
     }
   }
@@ -149,6 +154,10 @@ function compareOwnRecords(nodeId: string, survey: NodeSurvey, { networkId, reco
     found.push(finding(at, 'address without endpoint', record.address, NOTHING, recordWords(record)));
   }
   return found;
+}
+
+function isSaidOf(record: SurveyedRecord, endpoint: SurveyedEndpoint): boolean {
+  return record.address === endpoint.address && record.address6 === endpoint.address6 && record.mac === endpoint.mac;
 }
 
 function undeclaredEndpoints(
@@ -160,6 +169,7 @@ function undeclaredEndpoints(
   if (!networks.has(networkId)) return [];
   return survey.endpoints
     .filter((endpoint) => endpoint.networkId === networkId && endpoint.state === 'joined')
+    .flatMap((endpoint) => addressesOf(endpoint).map((address) => ({ ...endpoint, address })))
     .flatMap(({ address, endpointId, name }) => {
       const holders = declared.get(addressKey(networkId, address)) ?? [];
       if (holders.some((holder) => holder.nodeId === nodeId)) return [];
@@ -174,13 +184,12 @@ function twoAnswers({ surveys, nodes }: ComparisonFacts): Found[] {
   const answers = new Map<string, { networkId: string; address: string; words: string[] }>();
   for (const [nodeId, survey] of surveys) {
     for (const { networkId, records } of survey.networks) {
-      for (const { address, endpointId } of records) {
-        const key = addressKey(networkId, address);
-        const words = [
-          ...(answers.get(key)?.words ?? []),
-          `${short(endpointId)} on ${nodes.get(nodeId)?.name ?? nodeId}`,
-        ];
-        answers.set(key, { networkId, address, words });
+      for (const record of records) {
+        const where = `${short(record.endpointId)} on ${nodes.get(nodeId)?.name ?? nodeId}`;
+        for (const address of addressesOf(record)) {
+          const key = addressKey(networkId, address);
+          answers.set(key, { networkId, address, words: [...(answers.get(key)?.words ?? []), where] });
+        }
       }
     }
   }
@@ -204,9 +213,12 @@ function heldTwice({ declared }: ComparisonFacts): Found[] {
 function declaredWithoutEndpoint({ declared, surveys, networks }: ComparisonFacts): Found[] {
   const used = new Set<string>();
   for (const [nodeId, { endpoints, leases }] of surveys) {
-    for (const { networkId, address, state } of endpoints) {
-      if (state === 'joined') used.add(`joined ${nodeId} ${addressKey(networkId, address)}`);
-      used.add(`known ${nodeId} ${addressKey(networkId, address)}`);
+    for (const endpoint of endpoints) {
+      for (const address of addressesOf(endpoint)) {
+        const key = addressKey(endpoint.networkId, address);
+        if (endpoint.state === 'joined') used.add(`joined ${nodeId} ${key}`);
+        used.add(`known ${nodeId} ${key}`);
+      }
     }
     for (const { networkId, address } of leases) used.add(`known ${nodeId} ${addressKey(networkId, bare(address))}`);
   }
@@ -237,8 +249,12 @@ function finding(
 }
 
 function recordWords(record: SurveyedRecord, other?: SurveyedRecord): string {
-  const words = `${short(record.endpointId)} with ${record.mac} at ${record.vtep}, VNI ${record.vni}`;
+  const words = `${short(record.endpointId)} with ${record.mac}${beside(record)} at ${record.vtep}, VNI ${record.vni}`;
   return other !== undefined && other.rest !== record.rest ? `${words}, ${record.rest.slice(0, 120)}` : words;
+}
+
+function beside({ address6 }: { address6?: string }): string {
+  return address6 === undefined ? '' : ` and ${address6}`;
 }
 
 function holdersWords(holders: readonly AddressHolder[]): string {

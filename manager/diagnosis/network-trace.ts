@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import {
+  type AddressFamily,
+  familyOf,
   type PathEvidence,
   pathEvidenceSchema,
   type ProbeAnswer,
@@ -9,7 +11,7 @@ import {
   sightingsAnswerSchema,
 } from '../../proto/objects/diagnosis/path.ts';
 import type { Question } from '../../proto/objects/diagnosis/question.ts';
-import type { NetworkTrace as Report, TraceEnd, TraceHop } from '../../proto/objects/diagnosis/report.ts';
+import type { NetworkTrace as Report, TraceEnd, TraceHop, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import { endpointsAnswerSchema } from '../../proto/objects/diagnosis/survey.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
@@ -17,21 +19,33 @@ import type { Store } from '../store/transaction.ts';
 import { addressKey, bare, declaredAddresses } from './declared-addresses.ts';
 import type { Inquiry } from './inquiry.ts';
 import { inParallel } from './parallel.ts';
-import { type End, type EndFacts, type PlacedEndpoint, resolveEnds, type TraceEnds } from './trace-ends.ts';
-import { type TracedEnd, type TracedPath, tracePath } from './trace-path.ts';
+import { addressOf, type End, type EndFacts, type PlacedEndpoint, resolveEnds, type TraceEnds } from './trace-ends.ts';
+import { type TracedEnd, type TracedPath, traceHops } from './trace-path.ts';
 
 /** All of them one after the other must be over before a manager that asks for a user gives up (20 s). */
 const ASK_MS = 4_000;
 const WATCH_MS = 6_000;
 const PROBE_MS = 5_000;
-/** Of the whole IPv4 packet. */
+/** Of the whole IP packet. */
 const SMALL_BYTES = 84;
-/** Outer IPv4, UDP and VXLAN headers, and the inner Ethernet header: what a tunnel adds to an IPv4 packet (RFC 7348). */
-const TUNNEL_BYTES = 50;
+/** Outer IP, UDP and VXLAN headers, and the inner Ethernet header: what a tunnel adds to a packet (RFC 7348). */
+const TUNNEL_BYTES: Readonly<Record<AddressFamily, number>> = { 4: 50, 6: 70 };
 
 export interface NetworkTraceModules {
   store: Store;
   inquiry: Pick<Inquiry, 'ask'>;
+}
+
+/** The two addresses between which the way is walked, of one family. */
+interface Leg {
+  from: string;
+  to: string;
+}
+
+/** What the nodes of the two ends tell of a leg. */
+interface Evidence {
+  from: PathEvidence | string;
+  to: PathEvidence | string;
 }
 
 type Probes = { small: ProbeAnswer; full: ProbeAnswer };
@@ -49,14 +63,15 @@ export class NetworkTrace {
   }
 
   /** @throws WaggleError not-found, invalid-argument, unavailable, in words for the user; what is broken is no error. */
-  async run(request: { from: string; to: string }, only: NetworkObject | undefined): Promise<Report> {
+  async run(request: TraceRequest, only: NetworkObject | undefined): Promise<Report> {
     const facts = await this.#endFacts();
     const ends = resolveEnds(facts, request, only);
     const { network, from, to } = ends;
     if (network === undefined || from.placed === undefined || to.placed === undefined) {
       return report(ends, [this.#noWay(facts, ends, only)]);
     }
-    return report(ends, await this.#walk(network, from.placed, to.placed));
+    const { legs, lacking } = legsOf(from.placed, to.placed, ends.families);
+    return report(ends, lacking ?? (await this.#walk(network, from.placed, to.placed, legs)));
   }
 
   async #endFacts(): Promise<EndFacts> {
@@ -115,51 +130,67 @@ export class NetworkTrace {
     });
   }
 
-  async #walk(network: NetworkObject, from: PlacedEndpoint, to: PlacedEndpoint): Promise<TraceHop[]> {
-    const path = (end: PlacedEndpoint, peer: PlacedEndpoint): Promise<PathEvidence | string> =>
-      this.#path(network.ID, end, peer);
-    const [first, toEvidence] = await Promise.all([path(from, to), path(to, from)]);
-    const size = mtuOf(first) || mtuOf(toEvidence) || SMALL_BYTES;
-    const way = wayOf(from, first, toEvidence);
-    const [fromVtep, toVtep] = [vtepOf(from, first), vtepOf(to, toEvidence)];
-    const onWire = way === 'routed' ? size : size + TUNNEL_BYTES;
+  async #walk(
+    network: NetworkObject,
+    from: PlacedEndpoint,
+    to: PlacedEndpoint,
+    legs: readonly Leg[],
+  ): Promise<TraceHop[]> {
+    const before = await Promise.all(legs.map((leg) => this.#evidence(network.ID, from, to, leg)));
+    const [any] = before as [Evidence];
+    const vteps = { from: vtepOf(from, any.from), to: vtepOf(to, any.to) };
+    const ways = before.map((evidence) => wayOf(from, evidence));
+    const size = mtuOf(any.from) || mtuOf(any.to) || SMALL_BYTES;
+    const onWire = ways.includes('routed') ? size : size + TUNNEL_BYTES[familyOf(vteps.to)];
     const isRemote = from.nodeId !== to.nodeId;
     const marker = randomBytes(8).toString('hex');
     const watched = await this.#beginWatch(network.ID, [...new Set([from.nodeId, to.nodeId])], marker);
-    const [echo, there, back] = await Promise.all([
-      this.#echo(network.ID, from, to.endpoint.address, marker, size),
-      isRemote ? this.#underlay(from.nodeId, toVtep, onWire) : undefined,
-      isRemote ? this.#underlay(to.nodeId, fromVtep, onWire) : undefined,
+    const [echoes, there, back] = await Promise.all([
+      Promise.all(legs.map((leg) => this.#echo(network.ID, from, leg.to, marker, size))),
+      isRemote ? this.#underlay(from.nodeId, vteps.to, onWire) : undefined,
+      isRemote ? this.#underlay(to.nodeId, vteps.from, onWire) : undefined,
     ]);
-    const [sightings, last] = await Promise.all([this.#sightings(watched, marker), path(from, to)]);
-    // What the probe left in the sandbox, such as an unanswered ARP entry, is seen only afterwards; rows may be repaired by then.
-    const fromEvidence =
-      typeof first === 'string' || typeof last === 'string' || last.sandbox === undefined
-        ? first
-        : { ...first, sandbox: last.sandbox };
-    const end = (
-      { nodeId, node, endpoint }: PlacedEndpoint,
-      vtep: string,
-      evidence: PathEvidence | string,
-      underlay: Probes | undefined,
-    ): TracedEnd => ({ nodeId, node, vtep, endpoint, evidence, sightings: sightings.get(nodeId), underlay });
-    return tracePath({
-      from: end(from, fromVtep, fromEvidence, there),
-      to: end(to, toVtep, toEvidence, back),
-      way,
-      vni: network.Allocated?.VNIs[0] ?? 0,
-      echo: typeof echo === 'string' ? echo : { ...echo, size },
+    const [sightings, after] = await Promise.all([
+      this.#sightings(watched, marker),
+      Promise.all(legs.map((leg) => this.#path(network.ID, from, leg.to))),
+    ]);
+    const end = ({
+      nodeId,
+      node,
+      endpoint,
+    }: PlacedEndpoint): Pick<TracedEnd, 'nodeId' | 'node' | 'endpoint' | 'sightings'> => ({
+      nodeId,
+      node,
+      endpoint,
+      sightings: sightings.get(nodeId),
     });
+    const paths = legs.map((leg, index): TracedPath => {
+      const [evidence = any, last = '', echo = ''] = [before[index], after[index], echoes[index]];
+      return {
+        from: {
+          ...end(from),
+          address: leg.from,
+          vtep: vteps.from,
+          evidence: withLast(evidence.from, last),
+          underlay: there,
+        },
+        to: { ...end(to), address: leg.to, vtep: vteps.to, evidence: evidence.to, underlay: back },
+        way: ways[index] ?? 'tunnel',
+        vni: network.Allocated?.VNIs[0] ?? 0,
+        echo: typeof echo === 'string' ? echo : { ...echo, size },
+      };
+    });
+    return traceHops(paths);
   }
 
-  #path(networkId: string, end: PlacedEndpoint, peer: PlacedEndpoint): Promise<PathEvidence | string> {
-    const question = {
-      kind: 'path',
-      networkId,
-      endpointId: end.endpoint.endpointId,
-      peer: peer.endpoint.address,
-    } as const;
-    return this.#ask(end.nodeId, question, pathEvidenceSchema, ASK_MS) as Promise<PathEvidence | string>;
+  async #evidence(networkId: string, from: PlacedEndpoint, to: PlacedEndpoint, leg: Leg): Promise<Evidence> {
+    const [there, back] = await Promise.all([this.#path(networkId, from, leg.to), this.#path(networkId, to, leg.from)]);
+    return { from: there, to: back };
+  }
+
+  #path(networkId: string, { nodeId, endpoint }: PlacedEndpoint, peer: string): Promise<PathEvidence | string> {
+    const question = { kind: 'path', networkId, endpointId: endpoint.endpointId, peer } as const;
+    return this.#ask(nodeId, question, pathEvidenceSchema, ASK_MS) as Promise<PathEvidence | string>;
   }
 
   /** @returns the nodes that look out. */
@@ -234,10 +265,42 @@ function vtepOf({ vtep }: PlacedEndpoint, evidence: PathEvidence | string): stri
   return typeof evidence === 'string' || evidence.wanted.local === '' ? vtep : evidence.wanted.local;
 }
 
-function wayOf(from: PlacedEndpoint, ...evidence: (PathEvidence | string)[]): TracedPath['way'] {
-  if (evidence.some((each) => typeof each !== 'string' && each.rows.routed)) return 'routed';
-  const [first = ''] = evidence;
-  return vtepOf(from, first) === from.vtep ? 'tunnel' : 'encrypted';
+function wayOf(from: PlacedEndpoint, evidence: Evidence): TracedPath['way'] {
+  if ([evidence.from, evidence.to].some((each) => typeof each !== 'string' && each.rows.routed)) return 'routed';
+  return vtepOf(from, evidence.from) === from.vtep ? 'tunnel' : 'encrypted';
+}
+
+/** What the probe left in the sandbox, such as an unanswered ARP entry, is seen only afterwards; rows may be repaired by then. */
+function withLast(first: PathEvidence | string, last: PathEvidence | string): PathEvidence | string {
+  if (typeof first === 'string' || typeof last === 'string' || last.sandbox === undefined) return first;
+  return { ...first, sandbox: last.sandbox };
+}
+
+/** `lacking`: why there is nothing to be walked. */
+function legsOf(
+  from: PlacedEndpoint,
+  to: PlacedEndpoint,
+  families: readonly AddressFamily[],
+): { legs: Leg[]; lacking?: TraceHop[] } {
+  const legs: Leg[] = [];
+  const lacking: TraceHop[] = [];
+  for (const family of families) {
+    const [fromAddress, toAddress] = [addressOf(from, family), addressOf(to, family)];
+    if (fromAddress !== undefined && toAddress !== undefined) legs.push({ from: fromAddress, to: toAddress });
+    for (const { nodeId: NodeID, node: Node, endpoint } of [from, to]) {
+      if (addressOf({ endpoint }, family) !== undefined) continue;
+      lacking.push({
+        NodeID,
+        Node,
+        Hop: `IPv${family} address of ${endpoint.name || endpoint.endpointId.slice(0, 12)}`,
+        OK: false,
+        Seen: 'none',
+        Expected: `one on the network`,
+        Advice: 'containers have IPv6 addresses on networks that were created with --ipv6',
+      });
+    }
+  }
+  return lacking.length === 0 ? { legs } : { legs, lacking };
 }
 
 function mtuOf(evidence: PathEvidence | string): number {
@@ -260,6 +323,6 @@ function report({ network, from, to }: TraceEnds, hops: TraceHop[]): Report {
   };
 }
 
-function shown({ Ref, Name, Address, NodeID, Node }: End): TraceEnd {
-  return { Ref, Name, Address, NodeID, Node };
+function shown({ Ref, Name, Address, Address6, NodeID, Node }: End): TraceEnd {
+  return { Ref, Name, Address, ...(Address6 === undefined ? {} : { Address6 }), NodeID, Node };
 }

@@ -1,12 +1,13 @@
 import ipaddr from 'ipaddr.js';
-import type { TraceEnd } from '../../proto/objects/diagnosis/report.ts';
+import { type AddressFamily, familyOf } from '../../proto/objects/diagnosis/path.ts';
+import type { TraceEnd, TraceRequest } from '../../proto/objects/diagnosis/report.ts';
 import type { SurveyedEndpoint } from '../../proto/objects/diagnosis/survey.ts';
 import { taskName } from '../../proto/objects/naming.ts';
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import { bare } from './declared-addresses.ts';
+import { addressesOf, bare } from './declared-addresses.ts';
 
 /** A node's endpoint, of any network. */
 export interface PlacedEndpoint {
@@ -34,6 +35,8 @@ export interface TraceEnds {
   network: NetworkObject | undefined;
   from: End;
   to: End;
+  /** What is to be traced: what was asked for, or all that the two have addresses of. */
+  families: readonly AddressFamily[];
 }
 
 /**
@@ -41,25 +44,49 @@ export interface TraceEnds {
  * `service.slot`; or, for the target, an address.
  * @param network given by the user: only there. @throws WaggleError not-found, invalid-argument (ambiguous).
  */
-export function resolveEnds(
-  facts: EndFacts,
-  request: { from: string; to: string },
-  network: NetworkObject | undefined,
-): TraceEnds {
+export function resolveEnds(facts: EndFacts, request: TraceRequest, network: NetworkObject | undefined): TraceEnds {
   const from = candidates(facts, request.from);
-  const isAddress = ipaddr.IPv4.isIPv4(request.to);
-  const to = isAddress ? atAddress(facts, request.to) : candidates(facts, request.to);
+  const address = addressIn(request.to);
+  const to = address === undefined ? candidates(facts, request.to) : atAddress(facts, address);
   const ids = from.map(networkOf).filter((id) => network === undefined || id === network.ID);
   const shared =
     ids.find((id) => to.some((each) => networkOf(each) === id)) ??
-    (isAddress ? ids.find((id) => covers(facts.networks.get(id), request.to)) : undefined);
+    (address === undefined ? undefined : ids.find((id) => covers(facts.networks.get(id), address)));
   const pick = (of: readonly PlacedEndpoint[]): PlacedEndpoint | undefined =>
     of.find((each) => networkOf(each) === shared) ?? (shared === undefined ? of[0] : undefined);
+  const ends = [pick(from), pick(to)] as const;
+  const families = familiesOf(request, address, ends);
   return {
     network: shared === undefined ? undefined : facts.networks.get(shared),
-    from: endOf(request.from, pick(from)),
-    to: endOf(request.to, pick(to)),
+    from: endOf(request.from, ends[0], families),
+    to: endOf(address ?? request.to, ends[1], families),
+    families,
   };
+}
+
+/** As the nodes write it; undefined for what is none. */
+function addressIn(text: string): string | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return text;
+  return ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text).toRFC5952String() : undefined;
+}
+
+/** @throws WaggleError invalid-argument when address and family contradict each other. */
+function familiesOf(
+  { family }: TraceRequest,
+  address: string | undefined,
+  ends: readonly (PlacedEndpoint | undefined)[],
+): readonly AddressFamily[] {
+  if (address !== undefined && family !== undefined && familyOf(address) !== family) {
+    throw new WaggleError('invalid-argument', `${address} is not an IPv${family} address`);
+  }
+  if (family !== undefined) return [family];
+  if (address !== undefined) return [familyOf(address)];
+  return ends.every((end) => end?.endpoint.address6 !== undefined) ? [4, 6] : [4];
+}
+
+/** The address of the endpoint in a family. */
+export function addressOf({ endpoint }: Pick<PlacedEndpoint, 'endpoint'>, family: AddressFamily): string | undefined {
+  return family === 4 ? endpoint.address : endpoint.address6;
 }
 
 /** Every endpoint, on whatever network, of the one container that is meant. */
@@ -103,7 +130,7 @@ function ofTask(facts: EndFacts, task: TaskObject, ref: string): PlacedEndpoint[
       nodeId === task.NodeID &&
       attachments.some(
         ({ NetworkID, Addresses }) =>
-          NetworkID === endpoint.networkId && Addresses.some((address) => bare(address) === endpoint.address),
+          NetworkID === endpoint.networkId && Addresses.some((each) => addressesOf(endpoint).includes(bare(each))),
       ),
   );
   if (found.length > 0) return found;
@@ -121,7 +148,7 @@ function ofTask(facts: EndFacts, task: TaskObject, ref: string): PlacedEndpoint[
 }
 
 function atAddress({ endpoints }: EndFacts, address: string): PlacedEndpoint[] {
-  const found = endpoints.filter(({ endpoint }) => endpoint.address === address);
+  const found = endpoints.filter(({ endpoint }) => addressesOf(endpoint).includes(address));
   // One that is being taken down may still be there beside its heir.
   return found.toSorted((a, b) => Number(b.endpoint.state === 'joined') - Number(a.endpoint.state === 'joined'));
 }
@@ -132,13 +159,15 @@ function networkOf({ endpoint }: PlacedEndpoint): string {
 
 function covers(network: NetworkObject | undefined, address: string): boolean {
   return (network?.Allocated?.Subnets ?? []).some(({ Subnet }) => {
-    if (!ipaddr.IPv4.isValidCIDR(Subnet)) return false;
-    return ipaddr.IPv4.parse(address).match(ipaddr.IPv4.parseCIDR(Subnet));
+    if (familyOf(Subnet) !== familyOf(address) || !ipaddr.isValidCIDR(Subnet)) return false;
+    return ipaddr.parse(address).match(ipaddr.parseCIDR(Subnet));
   });
 }
 
-function endOf(ref: string, placed: PlacedEndpoint | undefined): End {
+function endOf(ref: string, placed: PlacedEndpoint | undefined, families: readonly AddressFamily[]): End {
   if (placed === undefined) return { Ref: ref, Name: '', Address: ref, NodeID: '', Node: '' };
   const { nodeId, node, endpoint } = placed;
-  return { Ref: ref, Name: endpoint.name, Address: endpoint.address, NodeID: nodeId, Node: node, placed };
+  const [address = endpoint.address, address6] = families.flatMap((family) => addressOf(placed, family) ?? []);
+  const addresses = address6 === undefined ? { Address: address } : { Address: address, Address6: address6 };
+  return { Ref: ref, Name: endpoint.name, ...addresses, NodeID: nodeId, Node: node, placed };
 }

@@ -1,6 +1,7 @@
-import type { PathEvidence, ProbeAnswer, Sighting } from '../../proto/objects/diagnosis/path.ts';
+import { familyOf, type PathEvidence, type ProbeAnswer, type Sighting } from '../../proto/objects/diagnosis/path.ts';
 import type { TraceHop } from '../../proto/objects/diagnosis/report.ts';
 import type { SurveyedEndpoint } from '../../proto/objects/diagnosis/survey.ts';
+import { addressesOf, bare } from './declared-addresses.ts';
 
 /** One end with all that its node told. */
 export interface TracedEnd {
@@ -8,6 +9,8 @@ export interface TracedEnd {
   node: string;
   /** Of this network: an encrypted one has tunnel addresses of its own. */
   vtep: string;
+  /** Of the endpoint's, the one that is traced. */
+  address: string;
   endpoint: SurveyedEndpoint;
   /** A text: why the node did not tell. */
   evidence: PathEvidence | string;
@@ -33,12 +36,17 @@ const FIREWALL = 'a firewall of this host may drop it: allow the data path port 
 const DAEMON = 'see the log of the waggle daemon on this node';
 
 /**
- * Pure: the way of a packet and of its answer as hops in their order, each with what was seen, and what was expected when that is
- * something else. A hop without OK could not be judged.
+ * Pure: the ways of packets and of their answers, one of each family, as hops in their order, each with what was seen, and what was
+ * expected when that is something else. A hop without OK could not be judged. What is the same for all of them is told once.
  */
-export function tracePath(path: TracedPath): TraceHop[] {
+export function traceHops(paths: readonly TracedPath[]): TraceHop[] {
+  const hops = [...paths.flatMap(wayHops), ...paths.flatMap(otherHops)];
+  return [...new Map(hops.map((hop) => [JSON.stringify(hop), hop] as const)).values()];
+}
+
+function wayHops(path: TracedPath): TraceHop[] {
   const { from, to } = path;
-  const isRemote = from.nodeId !== to.nodeId;
+  const isRemote = isBetweenHosts(path);
   return [
     ...containerHops(from, to),
     ...bridgeHops(from),
@@ -48,9 +56,15 @@ export function tracePath(path: TracedPath): TraceHop[] {
     ...containerHops(to, from),
     ...(isRemote ? [...tableHops(to, from), ...underlayHops(to, from)] : []),
     ...echoHops(path, isRemote),
-    ...otherDifferences(from),
-    ...(isRemote ? otherDifferences(to) : []),
   ];
+}
+
+function otherHops(path: TracedPath): TraceHop[] {
+  return [...otherDifferences(path.from), ...(isBetweenHosts(path) ? otherDifferences(path.to) : [])];
+}
+
+function isBetweenHosts({ from, to }: TracedPath): boolean {
+  return from.nodeId !== to.nodeId;
 }
 
 /** The container, its interface, and how it would reach the other end. */
@@ -59,7 +73,7 @@ function containerHops(end: TracedEnd, peer: TracedEnd): TraceHop[] {
   const name = endpoint.name || endpoint.endpointId.slice(0, 12);
   const state = `${endpoint.running ? 'runs' : 'does not run'}, endpoint ${endpoint.state}`;
   const container = check(end, `container ${name}`, endpoint.running && endpoint.state === 'joined', {
-    seen: `${endpoint.address}, ${endpoint.mac}, ${state}`,
+    seen: `${addressesOf(endpoint).join(', ')}, ${endpoint.mac}, ${state}`,
     expected: 'running, endpoint joined',
     advice: `start container ${name}`,
   });
@@ -70,13 +84,14 @@ function containerHops(end: TracedEnd, peer: TracedEnd): TraceHop[] {
     const failed = { seen, expected: 'a network namespace', advice: RESTART };
     return [container, check(end, 'network of the container', false, failed)];
   }
-  const hasAddress = sandbox.addresses.some((each) => each.split('/')[0] === endpoint.address);
+  const hasAddress = sandbox.addresses.some((each) => !each.includes(' ') && bare(each) === end.address);
   const right =
     sandbox.up && hasAddress && sandbox.mac === endpoint.mac && (wanted.mtu === 0 || sandbox.mtu === wanted.mtu);
   const words = (name: string, up: boolean, addresses: string, mac: string, mtu: number): string =>
     `${name} ${up ? 'up' : 'down'}, ${addresses || 'no address'}, ${mac}, MTU ${mtu}`;
   const { neighbour } = sandbox;
   const isStale = neighbour.mac !== '' && sandbox.gateway === '' && neighbour.mac !== peer.endpoint.mac;
+  const protocol = familyOf(peer.address) === 4 ? 'ARP' : 'NDP';
   const unanswered = /FAILED|INCOMPLETE/.test(neighbour.state);
   return [
     container,
@@ -85,19 +100,19 @@ function containerHops(end: TracedEnd, peer: TracedEnd): TraceHop[] {
         sandbox.interface === ''
           ? 'none'
           : words(sandbox.interface, sandbox.up, sandbox.addresses.join(' '), sandbox.mac, sandbox.mtu),
-      expected: words(sandbox.interface || 'eth0', true, endpoint.address, endpoint.mac, wanted.mtu),
+      expected: words(sandbox.interface || 'eth0', true, end.address, endpoint.mac, wanted.mtu),
       advice: RESTART,
     }),
-    check(end, `route to ${peer.endpoint.address} in the container`, directRoute(sandbox), {
+    check(end, `route to ${peer.address} in the container`, directRoute(sandbox), {
       seen: routeWords(sandbox),
       expected: `on the link by ${sandbox.interface || 'eth0'}`,
       advice: 'look at the routes of the container: something has changed them',
     }),
-    check(end, `ARP entry for ${peer.endpoint.address} in the container`, !isStale && !unanswered, {
+    check(end, `${protocol} entry for ${peer.address} in the container`, !isStale && !unanswered, {
       seen: neighbour.state === '' ? 'none' : `${neighbour.mac || 'no MAC'} ${neighbour.state}`,
       expected: peer.endpoint.mac,
       advice: isStale
-        ? `run in the container's network: ip neigh del ${peer.endpoint.address} dev ${sandbox.interface}`
+        ? `run in the container's network: ip neigh del ${peer.address} dev ${sandbox.interface}`
         : `nobody answers for the address on ${evidence.namespace}`,
     }),
   ];
@@ -140,7 +155,8 @@ function bridgeHops(end: TracedEnd): TraceHop[] {
 function tableHops(end: TracedEnd, peer: TracedEnd): TraceHop[] {
   const { evidence } = end;
   if (typeof evidence === 'string') return [];
-  const { address, mac, endpointId } = peer.endpoint;
+  const { address } = peer;
+  const { mac, endpointId } = peer.endpoint;
   const [record, ...others] = evidence.records;
   const isRight =
     others.length === 0 &&
@@ -219,7 +235,7 @@ function echoHops(path: TracedPath, isRemote: boolean): TraceHop[] {
   const { from, to, echo } = path;
   if (typeof echo === 'string') return [unknown(from, 'echo from container to container', echo)];
   const { small, full, size } = echo;
-  const hop = `echo from ${from.endpoint.address} to ${to.endpoint.address}`;
+  const hop = `echo from ${from.address} to ${to.address}`;
   if (small.received > 0) {
     const answered = full.received > 0;
     return [
@@ -317,10 +333,11 @@ function isSeen(
 
 /** Up to the first place that a packet should have passed and was not seen at. */
 function lastSeen(path: TracedPath, isRemote: boolean): TraceHop[] {
+  const family = familyOf(path.from.address);
   const hops: TraceHop[] = [];
   for (const { end, hop, matches, advice } of stations(path, isRemote)) {
     if (end.sightings === undefined) return [...hops, unknown(end, hop, 'nobody looked')];
-    const wasSeen = end.sightings.some(matches);
+    const wasSeen = end.sightings.some((each) => each.family === family && matches(each));
     hops.push(check(end, hop, wasSeen, { seen: wasSeen ? 'seen' : 'not seen', expected: 'seen', advice }));
     if (!wasSeen) return hops;
   }

@@ -1,5 +1,5 @@
 import type { ClusterKey } from '../../proto/objects/cluster.ts';
-import type { Clock } from '../../proto/runtime/clock.ts';
+import { type Clock, rfc3339 } from '../../proto/runtime/clock.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import { ControlLoop, type LoopBody } from '../store/control-loop.ts';
@@ -12,7 +12,10 @@ const KEYS_KEPT = 3;
 /** Makes a key with a tag and a time of making. */
 export type KeyFactory = (tag: number, nowMs: number) => ClusterKey;
 
-/** Pure: the keys after a rotation, newest first, or how long none is due. */
+/**
+ * Pure: the keys as they are to be written, newest first, or how long none is to be written. A key is as old as it says, whoever
+ * leads by then. One that was made by a clock ahead of ours has no age that we know of: it is as if made now.
+ */
 export function rotateKeys(
   keys: readonly ClusterKey[],
   nowMs: number,
@@ -20,8 +23,11 @@ export function rotateKeys(
 ): { keys: ClusterKey[] } | { dueInMs: number } {
   const newest = keys.toSorted((a, b) => b.Tag - a.Tag);
   const [first] = newest;
-  const dueAt = first === undefined ? nowMs : Date.parse(first.CreatedAt) + ROTATION_INTERVAL_MS;
-  if (dueAt > nowMs) return { dueInMs: Math.min(dueAt - nowMs, ROTATION_INTERVAL_MS) };
+  const madeAt = first === undefined ? Number.NEGATIVE_INFINITY : Date.parse(first.CreatedAt);
+  if (first !== undefined && madeAt > nowMs) {
+    return { keys: [{ ...first, CreatedAt: rfc3339(nowMs) }, ...newest.slice(1)] };
+  }
+  if (madeAt + ROTATION_INTERVAL_MS > nowMs) return { dueInMs: madeAt + ROTATION_INTERVAL_MS - nowMs };
   return { keys: [newKey((first?.Tag ?? 0) + 1, nowMs), ...newest].slice(0, KEYS_KEPT) };
 }
 
@@ -61,16 +67,19 @@ export class KeyManager implements Startable {
     const now = this.#clock.now();
     const due = this.#store.view((tx) => dueInMs(tx, now, this.#newKey));
     if (due === undefined || due > 0) return due;
-    const tag = await this.#store.update((tx) => {
+    const written = await this.#store.update((tx) => {
       for (const cluster of tx.all('clusters')) {
         const rotated = rotateKeys(cluster.Keys, now, this.#newKey);
         if (!('keys' in rotated)) return undefined;
         tx.update('clusters', { ...cluster, Keys: rotated.keys });
-        return rotated.keys[0]?.Tag;
+        const tag = rotated.keys[0]?.Tag;
+        return { tag, isNew: cluster.Keys.every((key) => key.Tag !== tag) };
       }
       return undefined;
     });
-    if (tag !== undefined) this.#log.info({ tag }, 'gossip key rotated');
+    if (written?.isNew === true) this.#log.info({ tag: written.tag }, 'gossip key rotated');
+    else if (written !== undefined)
+      this.#log.warn({ tag: written.tag }, 'gossip key was made by a clock ahead of ours');
     return ROTATION_INTERVAL_MS;
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  address6Of,
   addressOf,
   createNetwork,
   leftovers,
@@ -12,6 +13,7 @@ import {
   startCommand,
   untilPings,
 } from '../fixtures/network-swarm.ts';
+import { checkNetworks, kindsOf, traceNetwork, untilClean } from '../fixtures/network-diagnosis.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
@@ -23,14 +25,6 @@ let lab: Lab;
 
 function hosts(): [Host, Host] {
   return [lab.host(0), lab.host(1)];
-}
-
-async function inspected(host: Host, format: string, object: string): Promise<string> {
-  return (await host.docker(['inspect', '-f', format, object])).stdout.trim();
-}
-
-async function address6Of(host: Host, container: string, network: string): Promise<string> {
-  return inspected(host, `{{(index .NetworkSettings.Networks "${network}").GlobalIPv6Address}}`, container);
 }
 
 async function inside(host: Host, container: string, ...command: string[]): Promise<string> {
@@ -224,10 +218,29 @@ describe('a network with IPv6', () => {
     const read = async (...what: string[]): Promise<string> => (await a.exec(['ip', '-n', namespace, ...what])).stdout;
     const neighbours = (): Promise<string> => read('-6', 'neigh', 'show', 'dev', 'vxlan1', 'nud', 'permanent');
     expect(await neighbours()).toContain('fd00:7::abcd');
-    await read('neigh', 'del', 'fd00:7::abcd', 'dev', 'vxlan1');
-    await read('addr', 'del', 'fd00:7::1/64', 'dev', 'br0');
-    await read('addr', 'add', 'fd00:66::1/64', 'dev', 'br0');
+    await eventually(
+      'the faults to be named',
+      async () => {
+        // The audit may come between the two; then they are planted once more.
+        const planted = [
+          'ip neigh del fd00:7::abcd dev vxlan1',
+          'ip addr del fd00:7::1/64 dev br0',
+          'ip addr add fd00:66::1/64 dev br0',
+          'ip neigh replace fd00:7::beef lladdr 02:42:0a:09:09:09 dev vxlan1 nud permanent',
+        ].map((line) => line.replace('ip ', `ip -n ${namespace} `));
+        await a.exec(['sh', '-c', planted.join('\n')], { check: false });
+        expect(kindsOf((await checkNetworks(a, 'six')).Findings).toSorted()).toEqual([
+          'address added fd00:66::1/64',
+          'address missing fd00:7::1/64',
+          'neighbour added fd00:7::beef',
+          'neighbour missing fd00:7::abcd',
+        ]);
+      },
+      PATIENCE,
+    );
     await eventually('repair', async () => (await neighbours()).includes('fd00:7::abcd'), PATIENCE);
+    await untilClean(a, 'six');
+    expect(await neighbours()).not.toContain('fd00:7::beef');
     const bridge = await read('addr', 'show', 'dev', 'br0');
     expect(bridge).toContain('fd00:7::1/64');
     expect(bridge).not.toContain('fd00:66::1');
@@ -365,6 +378,22 @@ describe('hosts that reach each other by IPv6', () => {
       await addressOf(b, 'u2', 'over6'),
     );
     expect(sent).toContain('5 packets received');
+    expect((await traceNetwork(a, 'u1', 'u2')).Hops.filter(({ OK }) => OK !== true)).toEqual([]);
+    await b.exec(['ip6tables', '-I', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']);
+    // Of both families, and each is seen on the wire inside an IPv6 tunnel.
+    await eventually(
+      'the broken hops to be named',
+      async () => {
+        const broken = (await traceNetwork(a, 'u1', 'u2')).Hops.filter(({ OK }) => OK === false);
+        expect(broken.map(({ Node, Hop }) => `${Node} ${Hop}`)).toEqual([
+          'h2 request comes out of the tunnel',
+          expect.stringMatching(/^h1 echo from 10\./),
+          expect.stringMatching(/^h1 echo from fd00:6::/),
+        ]);
+      },
+      PATIENCE,
+    );
+    await b.exec(['ip6tables', '-D', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']);
     const drift = a
       .log('daemon')
       .split('\n')

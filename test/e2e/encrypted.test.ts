@@ -12,6 +12,7 @@ import {
   untilPings,
 } from '../fixtures/network-swarm.ts';
 import { UnderlayCapture } from '../fixtures/underlay-capture.ts';
+import { checkNetworks, untilClean } from '../fixtures/network-diagnosis.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
@@ -251,9 +252,28 @@ describe('an encrypted network', () => {
     const peers = async (): Promise<string> => (await a.exec(['wg', 'show', 'wgwaggle', 'allowed-ips'])).stdout.trim();
     const wanted = (await peers()).split('\n').toSorted();
     const [key = ''] = wanted[0]?.split('\t') ?? [];
-    await a.exec(['wg', 'set', 'wgwaggle', 'peer', key, 'allowed-ips', '250.0.0.0/8']);
-    await a.exec(['nft', 'flush', 'chain', 'inet', 'waggle-tunnel', 'arriving']);
-    await a.exec(['ip', 'route', 'del', '250.0.0.0/8', 'dev', 'wgwaggle']);
+    const repaired = async (): Promise<Record<string, number>> => (await checkNetworks(a)).Repairs.h1 ?? {};
+    const before = await repaired();
+    const faults = [
+      { name: 'tunnel peer altered', command: `wg set wgwaggle peer ${key} allowed-ips 250.0.0.0/8` },
+      { name: 'tunnel peer missing', command: `wg set wgwaggle peer ${wanted[1]?.split('\t')[0]} remove` },
+      { name: 'tunnel guard altered', command: 'nft flush chain inet waggle-tunnel arriving' },
+      { name: 'tunnel route missing', command: 'ip route del 250.0.0.0/8 dev wgwaggle' },
+    ];
+    await eventually(
+      'the faults to be named',
+      async () => {
+        // The audit may come between the two; then they are planted once more.
+        await a.exec(['sh', '-c', faults.map(({ command }) => command).join('; ')], { check: false });
+        const kinds = (await checkNetworks(a)).Findings.map(({ kind }) => kind);
+        expect(kinds).toEqual(expect.arrayContaining(faults.map(({ name }) => name)));
+      },
+      PATIENCE,
+    );
+    const began = performance.now();
+    const after = (await untilClean(a)).Repairs.h1 ?? {};
+    process.stdout.write(`tunnel repaired within ${Math.round(performance.now() - began)} ms\n`);
+    for (const { name } of faults) expect(after[name] ?? 0, name).toBeGreaterThan(before[name] ?? 0);
     await eventually(
       'the tunnel to be as it was',
       async () => {

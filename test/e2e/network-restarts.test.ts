@@ -1,3 +1,4 @@
+import Docker from 'dockerode';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,9 +17,13 @@ import {
   untilNetwork,
   untilPings,
 } from '../fixtures/network-swarm.ts';
+import { checkNetworks, kindsOf } from '../fixtures/network-diagnosis.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
+import { TEST_IMAGE } from '../lab/image.ts';
 import type { Lab } from '../lab/lab.ts';
+import { run } from '../lab/run.ts';
+import { sleep, systemClock } from '../../proto/runtime/clock.ts';
 
 let lab: Lab;
 let there = '';
@@ -39,6 +44,50 @@ async function ports(host: Host): Promise<string[]> {
   const script = 'for n in $(ip netns | cut -d" " -f1); do ip -n $n -br link; done; ip -br link | grep ^wge';
   const { stdout } = await host.exec(['sh', '-c', script], { check: false });
   return stdout.match(/^(veth|wge)\S+/gm) ?? [];
+}
+
+/** Makes a container trust what it has in its neighbour table for an hour, where it would look again within a minute. */
+async function patient(host: Host, container: string, family: 'ipv4' | 'ipv6'): Promise<void> {
+  const pid = (await host.docker(['inspect', '-f', '{{.State.Pid}}', container])).stdout.trim();
+  await run('nsenter', [
+    '-t',
+    pid,
+    '-n',
+    'sysctl',
+    '-q',
+    '-w',
+    `net.${family}.neigh.eth0.base_reachable_time_ms=3600000`,
+  ]);
+}
+
+/** By the engine's API: command lines that are newer than the engine do not ask it for a MAC. */
+async function startWithMac(host: Host, name: string, network: string, address: string, mac: string): Promise<void> {
+  const engine = new Docker({ socketPath: host.engineSocket });
+  const container = await engine.createContainer({
+    name,
+    Image: TEST_IMAGE,
+    Cmd: ['sleep', '100000'],
+    MacAddress: mac,
+    HostConfig: { NetworkMode: network },
+    NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address } } } },
+  });
+  await container.start();
+}
+
+/** `MAC VTEP` of every answer that the host's kernel has for the address. */
+async function answersOf(host: Host, network: string, address: string): Promise<string[]> {
+  const namespace = `1-${(await host.swarmDocker(['network', 'inspect', '-f', '{{.Id}}', network])).stdout.slice(0, 10)}`;
+  const neighbours = (await host.exec(['ip', '-n', namespace, 'neigh', 'show', address, 'dev', 'vxlan1'])).stdout;
+  const rows = (await host.exec(['bridge', '-n', namespace, 'fdb', 'show', 'dev', 'vxlan1'])).stdout;
+  return [...neighbours.matchAll(/lladdr (\S+)/g)].flatMap(([, mac = '']) =>
+    [...rows.matchAll(new RegExp(`^${mac} dst (\\S+)`, 'gm'))].map(([, vtep = '']) => `${mac} ${vtep}`),
+  );
+}
+
+async function removeNode(manager: Host, name: string): Promise<void> {
+  const { stdout } = await manager.waggle(['node', 'inspect', '-f', '{{.Status.State}}', name]);
+  if (stdout.trim() !== 'down') throw new Error(`it is ${stdout.trim()}`);
+  await manager.waggle(['node', 'rm', '--force', name]);
 }
 
 beforeAll(async () => {
@@ -174,6 +223,63 @@ describe('nodes', () => {
     await eventually('the old name to be gone', async () => (await lookUp(b, 'far', 'third')).length === 0, PATIENCE);
     process.stdout.write(`records back ${Math.round(performance.now() - began)} ms after the mend\n`);
     await c.docker(['rm', '-f', 'new']);
+  });
+
+  it('take over an address at once, also from containers that know it by another MAC', async () => {
+    const [a, b, c] = hosts();
+    await createNetwork(lab, 'six', '--ipv6', '--subnet', '10.61.0.0/24', '--subnet', 'fd00:61::/64');
+    await start(a, 'near6', 'six');
+    await patient(a, 'near', 'ipv4');
+    await patient(a, 'near6', 'ipv6');
+    await startWithMac(b, 'first', 'net1', '10.60.0.11', '02:42:00:00:00:11');
+    // The MAC is that of the IPv4 address, whatever the IPv6 one.
+    await start(b, 'first6', 'six', '--ip', '10.61.0.11', '--ip6', 'fd00:61::11');
+    await untilPings(a, 'near', '10.60.0.11');
+    await untilPings(a, 'near6', 'fd00:61::11');
+    await b.docker(['rm', '-f', 'first', 'first6']);
+    await start(c, 'second', 'net1', '--ip', '10.60.0.11');
+    await start(c, 'second6', 'six', '--ip', '10.61.0.12', '--ip6', 'fd00:61::11');
+    const began = performance.now();
+    await untilPings(a, 'near', '10.60.0.11', 10_000);
+    await untilPings(a, 'near6', 'fd00:61::11', 10_000);
+    process.stdout.write(`moved addresses answered within ${Math.round(performance.now() - began)} ms\n`);
+    expect(await answersOf(a, 'net1', '10.60.0.11')).toEqual([`02:42:0a:3c:00:0b ${c.address}`]);
+    await c.docker(['rm', '-f', 'second6']);
+    await a.docker(['rm', '-f', 'near6']);
+    await a.waggle(['network', 'rm', 'six']);
+  });
+
+  it('that come back with a container whose address another has got make no second answer', async () => {
+    const [a, b, c] = hosts();
+    await eventually('the name', async () => (await lookUp(a, 'near', 'second')).length === 1, PATIENCE);
+    await c.cut();
+    await eventually('h3 to be down', () => removeNode(a, 'h3'), PATIENCE);
+    await eventually('the address to be free', () => start(b, 'heir', 'net1', '--ip', '10.60.0.11'), PATIENCE);
+    await untilPings(a, 'near', '10.60.0.11', 10_000);
+    await c.mend();
+    const stream = await PingStream.start(a, 'near', '10.60.0.11');
+    const answers = new Set<string>();
+    const names = new Set<string>();
+    const until = performance.now() + 6_000;
+    while (performance.now() < until) {
+      for (const answer of await answersOf(a, 'net1', '10.60.0.11')) answers.add(answer);
+      const { stdout } = await a.docker(['exec', 'near', 'nslookup', '10.60.0.11'], { check: false });
+      for (const [, name = ''] of stdout.matchAll(/name = (\S+)/g)) names.add(name);
+      await sleep(systemClock, 200);
+    }
+    // Its container runs there to this day.
+    expect((await c.docker(['inspect', '-f', '{{.State.Running}}', 'second'])).stdout.trim()).toBe('true');
+    expect([...answers]).toEqual([`02:42:0a:3c:00:0b ${b.address}`]);
+    expect([...names]).toEqual(['heir.net1']);
+    expect((await stream.end()).lost).toBeLessThanOrEqual(1);
+    expect(kindsOf((await checkNetworks(a, 'net1')).Findings).filter((kind) => kind.startsWith('two answers'))).toEqual(
+      [],
+    );
+    await b.docker(['rm', '-f', 'heir']);
+    await removeAllContainers(c);
+    await c.waggle(['swarm', 'leave', '--force']);
+    await joinSwarm(a, c);
+    await untilNetwork(c, 'net1', true);
   });
 
   it('that leave keep nothing, free their addresses and can join again', async () => {

@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetworkTrace, TraceHop } from '../../proto/objects/diagnosis/report.ts';
 import { traceNetwork, untilClean } from '../fixtures/network-diagnosis.ts';
-import { addressOf, createNetwork, createSwarm, PATIENCE, start, untilPings } from '../fixtures/network-swarm.ts';
+import {
+  address6Of,
+  addressOf,
+  createNetwork,
+  createSwarm,
+  PATIENCE,
+  start,
+  untilPings,
+} from '../fixtures/network-swarm.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
@@ -10,6 +18,7 @@ import { run } from '../lab/run.ts';
 
 let lab: Lab;
 let namespace = '';
+let namespace6 = '';
 let there = '';
 
 /** h1 leads, h2 is a manager too. */
@@ -41,6 +50,10 @@ afterAll(async () => {
 async function within(host: Host, container: string, ...command: string[]): Promise<void> {
   const pid = (await host.docker(['inspect', '-f', '{{.State.Pid}}', container])).stdout.trim();
   await run('nsenter', ['-t', pid, '-n', ...command]);
+}
+
+function neighbour6(...command: string[]): Promise<void> {
+  return within(lab.host(0), 'six1', 'ip', '-6', 'neigh', ...command);
 }
 
 function broken({ Hops }: NetworkTrace): TraceHop | undefined {
@@ -228,35 +241,121 @@ function mac(address: string): string {
   return ['02:42', ...octets].join(':');
 }
 
-describe('a broken way', () => {
-  it.each(FAULTS)('is told with its place, its reason and what to do: $id', async ({ plant, mend, ...expected }) => {
+/** The first broken hop is that of the fault; and without the fault none is. */
+async function untilBroken({ plant, mend, ...expected }: Omit<Fault, 'id'>, from: string, to: string): Promise<void> {
+  const [a] = hosts();
+  try {
+    const hop = await eventually(
+      'the broken hop to be named',
+      async () => {
+        // What the node's audit repairs is planted anew.
+        await plant();
+        const found = broken(await traceNetwork(a, from, to));
+        if (found !== undefined && expected.hop.test(found.Hop)) return found;
+        await mend();
+        throw new Error(JSON.stringify(found));
+      },
+      PATIENCE,
+    );
+    expect(hop).toEqual({
+      NodeID: expect.stringMatching(/^\w{25}$/) as string,
+      Node: expected.node,
+      Hop: hop.Hop,
+      OK: false,
+      Seen: expect.stringMatching(/./) as string,
+      Expected: expect.stringMatching(/./) as string,
+      Advice: expect.stringMatching(expected.advice) as string,
+    });
+  } finally {
+    await mend();
+  }
+  await eventually('the way to be clear', async () => (await traceNetwork(a, from, to)).OK, PATIENCE);
+}
+
+describe('a way between IPv6 addresses', () => {
+  let target = '';
+
+  beforeAll(async () => {
+    const [a, b] = hosts();
+    const id = await createNetwork(lab, 'six', '--ipv6', '--subnet', 'fd00:7::/64');
+    namespace6 = `1-${id.slice(0, 10)}`;
+    await start(a, 'six1', 'six');
+    await start(b, 'six2', 'six');
+    target = await address6Of(b, 'six2', 'six');
+    await untilPings(a, 'six1', target);
+  });
+
+  it('is traced beside that between IPv4 addresses, and alone when asked for', async () => {
     const [a] = hosts();
-    try {
-      const hop = await eventually(
-        'the broken hop to be named',
-        async () => {
-          // What the node's audit repairs is planted anew.
-          await plant();
-          const found = broken(await traceNetwork(a, 'here', 'there'));
-          if (found !== undefined && expected.hop.test(found.Hop)) return found;
-          await mend();
-          throw new Error(JSON.stringify(found));
-        },
-        PATIENCE,
-      );
-      expect(hop).toEqual({
-        NodeID: expect.stringMatching(/^\w{25}$/) as string,
-        Node: expected.node,
-        Hop: hop.Hop,
-        OK: false,
-        Seen: expect.stringMatching(/./) as string,
-        Expected: expect.stringMatching(/./) as string,
-        Advice: expect.stringMatching(expected.advice) as string,
-      });
-    } finally {
-      await mend();
+    const { stdout } = await a.waggle(['network', 'trace', 'six1', 'six2']);
+    expect(stdout).toMatch(
+      /^six1 \(10\.\S+, fd00:7::\S+ on h1\) to six2 \(10\.\S+, fd00:7::\S+ on h2\) on network six$/m,
+    );
+    expect(stdout).toMatch(/^✓ h1 +echo from fd00:7::\S+ to fd00:7::\S+ with 1450 bytes +answered in/m);
+    expect(stdout).toMatch(/^✓ h1 +echo from 10\S+ to 10\S+ with 1450 bytes +answered in/m);
+    expect(stdout.split('\n').filter((line) => /^[✗?]/.test(line))).toEqual([]);
+    for (const args of [
+      ['six1', target],
+      ['-6', 'six1', 'six2'],
+    ]) {
+      const only = (await a.waggle(['network', 'trace', ...args])).stdout;
+      expect(only).toContain(`to six2 (${target} on h2)`);
+      expect(only).not.toMatch(/echo from 10/);
     }
-    await eventually('the way to be clear', async () => (await traceNetwork(a, 'here', 'there')).OK, PATIENCE);
+    expect((await a.waggle(['network', 'trace', '-4', 'six1', 'six2'])).stdout).not.toMatch(
+      /(echo|route|record) .*fd00/,
+    );
+  });
+
+  it.each([
+    {
+      id: 'a missing neighbour entry',
+      plant: () =>
+        lab.host(0).exec(['ip', '-n', namespace6, 'neigh', 'del', target, 'dev', 'vxlan1'], { check: false }),
+      mend: () => Promise.resolve(),
+      hop: /^neighbour entry of fd00\S+ on vxlan1$/,
+      node: 'h1',
+    },
+    {
+      id: 'another MAC in the neighbour table of the container',
+      plant: () => neighbour6('replace', target, 'lladdr', '02:42:0a:00:00:77', 'dev', 'eth0', 'nud', 'permanent'),
+      mend: () => neighbour6('del', target, 'dev', 'eth0'),
+      hop: /^NDP entry for fd00\S+ in the container$/,
+      node: 'h1',
+    },
+    {
+      id: 'the address taken from the container',
+      plant: () => within(lab.host(1), 'six2', 'ip', 'addr', 'del', `${target}/64`, 'dev', 'eth0'),
+      mend: () => within(lab.host(1), 'six2', 'ip', 'addr', 'add', `${target}/64`, 'dev', 'eth0', 'nodad'),
+      hop: /^interface in the container$/,
+      node: 'h2',
+    },
+    {
+      id: 'a firewall in the container',
+      plant: () =>
+        within(lab.host(1), 'six2', 'ip6tables', '-I', 'INPUT', '-p', 'icmpv6', '--icmpv6-type', '128', '-j', 'DROP'),
+      mend: () =>
+        within(lab.host(1), 'six2', 'ip6tables', '-D', 'INPUT', '-p', 'icmpv6', '--icmpv6-type', '128', '-j', 'DROP'),
+      hop: /^reply leaves the container$/,
+      node: 'h2',
+    },
+  ])('is told to be broken where the IPv4 one is not: $id', async ({ plant, mend, hop, node }) => {
+    await untilBroken({ plant, mend, hop, node, advice: /./ }, 'six1', 'six2');
+  });
+
+  it('is not where a container has no such address', async () => {
+    const answer = await lab.host(0).waggle(['network', 'trace', '-6', 'here', 'there'], { check: false });
+    expect(answer.exitCode).toBe(1);
+    expect(answer.stdout).toMatch(/^✗ h1 +IPv6 address of here +none; expected: one on the network$/m);
+    expect(answer.stdout).toMatch(/^ {4}.*--ipv6$/m);
+    const both = await lab.host(0).waggle(['network', 'trace', '-4', '-6', 'here', 'there'], { check: false });
+    expect([both.exitCode, both.stderr]).toEqual([1, expect.stringContaining('-4 and -6 cannot be used together')]);
+  });
+});
+
+describe('a broken way', () => {
+  it.each(FAULTS)('is told with its place, its reason and what to do: $id', async (fault) => {
+    await untilBroken(fault, 'here', 'there');
   });
 
   it('is printed with a cross, the advice and the verdict, and ends with 1', async () => {

@@ -16,6 +16,11 @@ export interface EndpointRecord {
   names: readonly string[];
   /** Names it shares: service, service aliases, `tasks.<service>`. */
   services: readonly string[];
+  /**
+   * When the container came to have its addresses, by its host's clock, and later than all that its host knew to have had them;
+   * milliseconds since the epoch. Of two that have an address, the later one is right. Absent: not known, and before all else.
+   */
+  claimedAt?: number;
 }
 
 /** `silent`: the owner does not answer now. */

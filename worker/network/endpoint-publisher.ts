@@ -66,7 +66,7 @@ export class EndpointPublisher {
     const vtep = facts?.encrypted === true ? this.#vteps.encrypted() : this.#vteps.plain;
     if (endpoint?.state !== 'joined' || facts === undefined || vtep === undefined) return this.#withdraw(endpointId);
     const { networkId, mac } = endpoint;
-    const { address6 } = endpoint;
+    const { address6, claimedAt } = endpoint;
     const { names, services } = this.#modules.names.namesOf(endpoint);
     this.#published.set(endpointId, networkId);
     this.#modules.table.publish({
@@ -79,6 +79,7 @@ export class EndpointPublisher {
       vni: facts.vni,
       names,
       services,
+      ...(claimedAt === undefined ? {} : { claimedAt }),
     });
   }
 

@@ -11,6 +11,8 @@ export interface LocalNetworkEndpoint {
   /** IPv6, CIDR, on a network that has IPv6. */
   address6?: string;
   mac: string;
+  /** See EndpointRecord; absent for one that was found in the engine. */
+  claimedAt?: number;
   /** The engine's name for the container's network namespace; empty before Join, and its file may appear only later. */
   sandboxKey: string;
   /** `created` has no link yet; `left` has given its link back and is about to be deleted. */

@@ -10,6 +10,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 import type { EndpointTable } from '../gossip/endpoint-table.ts';
 import { FileTable } from '../storage/file-table.ts';
 import type { AddressLeases, AssignedNetwork, AssignedState } from './assigned-network.ts';
+import { claimTime } from './claim-time.ts';
 import { NetworkDiagnosis } from './diagnosis/network-diagnosis.ts';
 import { type ContainerNames, EndpointNames, isRunningTask } from './endpoint-names.ts';
 import { EndpointPublisher } from './endpoint-publisher.ts';
@@ -286,10 +287,16 @@ export class WorkerNetwork implements Startable {
   #makeBackend(): PluginBackend {
     const log = this.#modules.log.child({ module: 'worker/network' });
     const shared = { networks: this.#networks, endpoints: this.#endpoints, leases: this.#leases };
-    const { assigned, containerNames: containers } = this.#modules;
+    const { assigned, containerNames: containers, endpointTable, clock } = this.#modules;
     return {
       ...ipamHandlers({ ...shared, assigned }),
-      ...networkHandlers({ ...shared, containers, dataPath: this.#overlays, log }),
+      ...networkHandlers({
+        ...shared,
+        containers,
+        dataPath: this.#overlays,
+        claimTime: (networkId, addresses) => claimTime(endpointTable.located(networkId), addresses, clock.now()),
+        log,
+      }),
     };
   }
 }

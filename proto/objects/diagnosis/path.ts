@@ -1,5 +1,11 @@
 import { z } from 'zod';
 
+export type AddressFamily = 4 | 6;
+
+export function familyOf(address: string): AddressFamily {
+  return address.includes(':') ? 6 : 4;
+}
+
 /** How an endpoint's own namespace is set up, as seen from within. */
 export interface SandboxEvidence {
   /** The endpoint's interface; empty when none has its MAC or its address. */
@@ -7,7 +13,7 @@ export interface SandboxEvidence {
   up: boolean;
   mac: string;
   mtu: number;
-  /** CIDR. */
+  /** CIDR, link-local ones too; with a word after it when it cannot be used: `fd00::5/64 dadfailed`. */
   addresses: string[];
   /** Interface by which the peer's address would be reached; empty without a route. */
   routeInterface: string;
@@ -52,6 +58,8 @@ export interface Sighting {
   direction: 'in' | 'out';
   /** An echo request, or the answer to it. */
   packet: 'request' | 'reply';
+  /** Of the echo message itself, whatever it travels in. */
+  family: AddressFamily;
   /** VTEP to which a packet in a tunnel is on its way; empty outside tunnels. */
   tunnelTo: string;
 }
@@ -71,6 +79,8 @@ export interface ProbeAnswer {
   /** MTU of the way, as the kernel has learnt it; 0 when it does not know. */
   pathMtu: number;
 }
+
+export const familySchema = z.literal([4, 6]);
 
 const text = z.string().max(500);
 const address = z.string().max(64);
@@ -120,6 +130,7 @@ export const sightingsAnswerSchema = z.object({
         link: text,
         direction: z.enum(['in', 'out']),
         packet: z.enum(['request', 'reply']),
+        family: familySchema,
         tunnelTo: address,
       }),
     )

@@ -34,7 +34,7 @@ export const questionSchema = z.discriminatedUnion('kind', [
     endpointId: id,
     address,
     marker: z.string().regex(/^[0-9a-f]{16}$/),
-    /** Bytes of the whole IPv4 packet. */
+    /** Bytes of the whole IP packet. */
     size: z.number().int().min(64).max(65_535),
   }),
   /** Sends echo requests from the host itself to another VTEP. */

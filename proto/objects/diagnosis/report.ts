@@ -1,3 +1,4 @@
+import type { AddressFamily } from './path.ts';
 import type { Difference } from './difference.ts';
 
 /** One line of `network check`. */
@@ -36,12 +37,22 @@ export interface TraceHop {
   Advice: string;
 }
 
+/** What `GET /waggle/networks/trace` is asked for. */
+export interface TraceRequest {
+  from: string;
+  to: string;
+  /** Only this one; absent: every one that the two share. */
+  family?: AddressFamily;
+}
+
 export interface TraceEnd {
   /** As it was asked for. */
   Ref: string;
   /** Name of the container, if there is one. */
   Name: string;
   Address: string;
+  /** Its IPv6 address, when the way between the IPv4 addresses was traced and that between these too. */
+  Address6?: string;
   NodeID: string;
   Node: string;
 }

@@ -5,8 +5,10 @@ import { type Difference, differenceSchema } from './difference.ts';
 export interface SurveyedEndpoint {
   endpointId: string;
   networkId: string;
-  /** Without prefix length. */
+  /** IPv4 without prefix length. */
   address: string;
+  /** IPv6 without prefix length, on a network that has IPv6. */
+  address6?: string;
   mac: string;
   state: 'created' | 'joined' | 'left';
   /** Of its container; empty while it is not known. */
@@ -19,6 +21,7 @@ export interface SurveyedEndpoint {
 export interface SurveyedRecord {
   endpointId: string;
   address: string;
+  address6?: string;
   mac: string;
   vtep: string;
   vni: number;
@@ -81,6 +84,7 @@ const address = z.string().max(64);
 const recordSchema = z.object({
   endpointId: id,
   address,
+  address6: address.exactOptional(),
   mac: address,
   vtep: address,
   vni: z.number(),
@@ -91,6 +95,7 @@ const endpointSchema = z.object({
   endpointId: id,
   networkId: id,
   address,
+  address6: address.exactOptional(),
   mac: address,
   state: z.enum(['created', 'joined', 'left']),
   containerId: id,

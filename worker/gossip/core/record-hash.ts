@@ -9,6 +9,7 @@ export function recordHash(change: Change): number {
   const content = [change.networkId, change.endpointId, change.sequence];
   if (it !== undefined) content.push(it.address, it.mac, it.vtep, it.vni, ...it.names, '', ...it.services);
   if (it?.address6 !== undefined) content.push('', it.address6);
+  if (it?.claimedAt !== undefined) content.push('', it.claimedAt);
   return textHash(content.join('\u0000'));
 }
 
@@ -36,7 +37,7 @@ export function changeSizeBytes(change: Change): number {
   let size = 24 + textBytes(change.networkId) + textBytes(change.endpointId);
   const it = change.endpoint;
   if (it === undefined) return size;
-  size += 12 + it.address.length + it.mac.length + it.vtep.length + perField + (it.address6?.length ?? 0);
+  size += 24 + it.address.length + it.mac.length + it.vtep.length + perField + (it.address6?.length ?? 0);
   for (const name of [...it.names, ...it.services]) size += perField + textBytes(name);
   return size;
 }

@@ -9,6 +9,7 @@ export function sameEndpoint(a: LocalEndpoint | undefined, b: LocalEndpoint): bo
     a.mac === b.mac &&
     a.vtep === b.vtep &&
     a.vni === b.vni &&
+    a.claimedAt === b.claimedAt &&
     sameNames(a.names, b.names) &&
     sameNames(a.services, b.services)
   );

@@ -117,6 +117,7 @@ function fromWire(record: WireRecord, networkId: string): Change {
     vni: within(count(record.vni), MAX_VNI),
     names: texts(record.names),
     services: texts(record.services),
+    ...(record.claimedAt ? { claimedAt: count(record.claimedAt) } : {}),
   };
   return { ...change, endpoint };
 }

@@ -21,7 +21,7 @@ import type { EndpointTable } from '../../gossip/endpoint-table.ts';
 import type { AssignedState } from '../assigned-network.ts';
 import type { ContainerNames } from '../endpoint-names.ts';
 import type { LocalNetworkEndpoint } from '../local-endpoint.ts';
-import { isIpv4, withoutPrefix } from '../overlay/address.ts';
+import { isIpv4, isIpv6, withoutPrefix } from '../overlay/address.ts';
 import { differencesOf } from '../overlay/differences.ts';
 import { namespaceName } from '../overlay/link-names.ts';
 import type { Examination } from '../overlay/overlay.ts';
@@ -44,7 +44,7 @@ export interface NetworkDiagnosisOptions {
 }
 
 export interface NetworkDiagnosisModules {
-  overlays: Pick<Overlays, 'examine' | 'repairs' | 'leftovers' | 'underlay'>;
+  overlays: Pick<Overlays, 'examine' | 'repairs' | 'hostDifferences' | 'underlay'>;
   endpoints: () => readonly LocalNetworkEndpoint[];
   leases: () => readonly { networkId: string; address: string }[];
   assigned: Pick<AssignedState, 'networks'>;
@@ -116,7 +116,7 @@ export class NetworkDiagnosis {
         wanted.has(networkId) ? [{ networkId, address: withoutPrefix(address) }] : [],
       ),
       networks,
-      differences: question.all ? (await overlays.leftovers()).slice(0, MAX_DIFFERENCES) : [],
+      differences: question.all ? (await overlays.hostDifferences()).slice(0, MAX_DIFFERENCES) : [],
       repairs: overlays.repairs(),
     };
   }
@@ -174,12 +174,13 @@ export class NetworkDiagnosis {
     return { vtep: this.#options.vtep, endpoints };
   }
 
-  #surveyEndpoint({ endpointId, networkId, address, mac, state }: LocalNetworkEndpoint): SurveyedEndpoint {
+  #surveyEndpoint({ endpointId, networkId, address, address6, mac, state }: LocalNetworkEndpoint): SurveyedEndpoint {
     const container = this.#modules.containers.get(endpointId);
     return {
       endpointId,
       networkId,
       address: withoutPrefix(address),
+      ...(address6 === undefined ? {} : { address6: withoutPrefix(address6) }),
       mac,
       state,
       containerId: container?.containerId ?? '',
@@ -209,7 +210,8 @@ export class NetworkDiagnosis {
 
   async #sandbox(endpoint: LocalNetworkEndpoint, peer: string): Promise<SandboxEvidence | { error: string }> {
     try {
-      const at = { address: withoutPrefix(endpoint.address), mac: endpoint.mac };
+      const addresses = [endpoint.address, endpoint.address6 ?? ''].map(withoutPrefix);
+      const at = { addresses, mac: endpoint.mac };
       return await viewSandbox(await this.#sandboxPath(endpoint), at, peer);
     } catch (error) {
       return { error: messageOf(error).slice(0, 300) };
@@ -252,6 +254,6 @@ export class NetworkDiagnosis {
 }
 
 function checked<T extends { address: string }>(request: T): T {
-  if (isIpv4(request.address)) return request;
-  throw new WaggleError('invalid-argument', `${request.address} is not an IPv4 address`);
+  if (isIpv4(request.address) || isIpv6(request.address)) return request;
+  throw new WaggleError('invalid-argument', `${request.address} is not an address`);
 }

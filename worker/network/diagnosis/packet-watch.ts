@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { Sighting } from '../../../proto/objects/diagnosis/path.ts';
+import { familySchema, type Sighting } from '../../../proto/objects/diagnosis/path.ts';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 
@@ -16,6 +16,7 @@ const seenSchema = z.array(
     link: z.string(),
     direction: z.enum(['in', 'out']),
     packet: z.enum(['request', 'reply']),
+    family: familySchema,
     tunnelTo: z.string(),
   }),
 );

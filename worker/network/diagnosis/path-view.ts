@@ -59,7 +59,7 @@ export function pathEvidence(facts: PathFacts): PathEvidence {
       mtu: desired?.mtu ?? 0,
     },
     records: facts.records
-      .filter(({ address }) => address === facts.peer)
+      .filter(({ address, address6 }) => address === facts.peer || address6 === facts.peer)
       .map(({ endpointId, owner, mac, vtep, vni }) => ({ endpointId, owner, mac: mac.toLowerCase(), vtep, vni })),
     rows: rowsFor(facts),
     differences: differencesOf(namespace, desired, observed)

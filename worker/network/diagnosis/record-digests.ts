@@ -16,7 +16,9 @@ export function digestRecords(records: readonly EndpointRecord[]): RecordDigest[
 
 /** A record for the manager: the fields that it compares, and all others as one text in a fixed order. */
 export function surveyRecord(record: EndpointRecord): SurveyedRecord {
-  const { networkId: _, owner: __, endpointId, address, mac, vtep, vni, ...others } = record;
+  const { networkId: _, owner: __, endpointId, address, address6, mac, vtep, vni, ...others } = record;
   const fields = Object.entries(others).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return { endpointId, address, mac: mac.toLowerCase(), vtep, vni, rest: JSON.stringify(Object.fromEntries(fields)) };
+  const both = address6 === undefined ? { address } : { address, address6 };
+  const rest = JSON.stringify(Object.fromEntries(fields));
+  return { endpointId, ...both, mac: mac.toLowerCase(), vtep, vni, rest };
 }

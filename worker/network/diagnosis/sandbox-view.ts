@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SandboxEvidence } from '../../../proto/objects/diagnosis/path.ts';
+import { familyOf, type SandboxEvidence } from '../../../proto/objects/diagnosis/path.ts';
 import { command } from '../system/command.ts';
 
 const linkSchema = z.object({
@@ -7,7 +7,16 @@ const linkSchema = z.object({
   flags: z.array(z.string()).default([]),
   mtu: z.number().default(0),
   address: z.string().default(''),
-  addr_info: z.array(z.object({ local: z.string().optional(), prefixlen: z.number() })).default([]),
+  addr_info: z
+    .array(
+      z.object({
+        local: z.string().optional(),
+        prefixlen: z.number(),
+        tentative: z.boolean().default(false),
+        dadfailed: z.boolean().default(false),
+      }),
+    )
+    .default([]),
 });
 const routeSchema = z.object({ dev: z.string().default(''), gateway: z.string().default('') });
 const neighbourSchema = z.object({ lladdr: z.string().default(''), state: z.array(z.string()).default([]) });
@@ -26,23 +35,29 @@ export interface SandboxDumps {
  */
 export async function viewSandbox(
   key: string,
-  endpoint: { address: string; mac: string },
+  endpoint: { addresses: readonly string[]; mac: string },
   peer: string,
 ): Promise<SandboxEvidence> {
   const ip = (...args: string[]): Promise<string> => command('nsenter', [`--net=${key}`, 'ip', '-j', ...args]);
+  const family = `-${familyOf(peer)}`;
   const [addresses, route] = await Promise.all([
     ip('addr'),
-    ip('route', 'get', peer).catch(() => ''), // without a route `ip` fails: that is the finding
+    ip(family, 'route', 'get', peer).catch(() => ''), // without a route `ip` fails: that is the finding
   ]);
   const { gateway } = readRoute(route);
-  const neighbours = await ip('neigh', 'show', 'to', gateway === '' ? peer : gateway);
+  const neighbours = await ip(family, 'neigh', 'show', 'to', gateway === '' ? peer : gateway);
   return readSandbox({ addresses, route, neighbours }, endpoint);
 }
 
 /** Pure. @throws Error when a dump is not what `ip -j` prints. */
-export function readSandbox(dumps: SandboxDumps, endpoint: { address: string; mac: string }): SandboxEvidence {
+export function readSandbox(
+  dumps: SandboxDumps,
+  endpoint: { addresses: readonly string[]; mac: string },
+): SandboxEvidence {
   const links = rowsOf(dumps.addresses).map((row) => linkSchema.parse(row));
-  const byAddress = links.find(({ addr_info }) => addr_info.some(({ local }) => local === endpoint.address));
+  const byAddress = links.find(({ addr_info }) =>
+    addr_info.some(({ local = '' }) => local !== '' && endpoint.addresses.includes(local)),
+  );
   const link = byAddress ?? links.find(({ address }) => address.toLowerCase() === endpoint.mac);
   const route = readRoute(dumps.route);
   const neighbour = rowsOf(dumps.neighbours).map((row) => neighbourSchema.parse(row))[0];
@@ -51,9 +66,11 @@ export function readSandbox(dumps: SandboxDumps, endpoint: { address: string; ma
     up: link?.flags.includes('UP') === true && link.flags.includes('LOWER_UP'),
     mac: link?.address.toLowerCase() ?? '',
     mtu: link?.mtu ?? 0,
-    addresses: (link?.addr_info ?? []).flatMap(({ local, prefixlen }) =>
-      local === undefined ? [] : [`${local}/${prefixlen}`],
-    ),
+    addresses: (link?.addr_info ?? []).flatMap(({ local, prefixlen, tentative, dadfailed }) => {
+      // Before and without having been found free an IPv6 address is not used (RFC 4862 5.4).
+      const state = dadfailed ? ' dadfailed' : tentative ? ' tentative' : '';
+      return local === undefined ? [] : [`${local}/${prefixlen}${state}`];
+    }),
     routeInterface: route.dev,
     gateway: route.gateway,
     neighbour: { mac: neighbour?.lladdr.toLowerCase() ?? '', state: neighbour?.state.join(' ') ?? '' },

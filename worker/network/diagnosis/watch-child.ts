@@ -5,7 +5,7 @@
 import { systemClock } from '../../../proto/runtime/clock.ts';
 import type { Sighting } from '../../../proto/objects/diagnosis/path.ts';
 import { echoFilter, readFrame } from './echo-packet.ts';
-import { PacketListener } from './raw-socket.ts';
+import { PacketListener } from '../system/raw-socket.ts';
 
 const WAIT_MS = 100;
 const MAX_SIGHTINGS = 1_000;

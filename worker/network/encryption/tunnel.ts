@@ -5,9 +5,11 @@ import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
 import { planTunnel } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
 import { loadTunnelKeys, makeNextTunnelKey, removeTunnelKeys, replaceTunnelKey, type TunnelKey } from './tunnel-key.ts';
+import { tunnelDifferences } from './tunnel-differences.ts';
 import type { DesiredTunnel, TunnelOperation } from './tunnel-state.ts';
 
 const BACKOFF = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
@@ -79,7 +81,7 @@ export class Tunnel {
   #again = false;
   #failures = 0;
   #error = '';
-  #repairs = 0;
+  readonly #repairs = new Map<string, number>();
   #cancelRetry: CancelTimer | undefined;
   #stopped = false;
 
@@ -111,9 +113,16 @@ export class Tunnel {
     await removeTunnelKeys(this.#options.folder);
   }
 
-  /** Repairs of what somebody else had changed or ended, since the start. */
-  get repairs(): number {
-    return this.#repairs;
+  /** Repairs of what somebody else had changed or ended, by kind of difference, since the start. */
+  get repairs(): Record<string, number> {
+    return Object.fromEntries([...this.#repairs].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** What the kernel has otherwise than it should; it is looked at, and nothing is changed. @throws what the kernel's tools say. */
+  async differences(): Promise<Difference[]> {
+    if (this.#need === 'kept' || (this.#need === 'needed' && this.#swarm === undefined)) return [];
+    const observed = await this.#modules.kernel.observe();
+    return tunnelDifferences(planTunnel(this.#desired(), observed), observed);
   }
 
   /** For the managers; empty when this host cannot encrypt. */
@@ -231,10 +240,12 @@ export class Tunnel {
     const fields = { operations: operations.length, first: operations[0]?.kind, peers: desired?.peers.length ?? 0 };
     const isRepair =
       before !== undefined && desired !== undefined && JSON.stringify(before) === JSON.stringify(desired);
-    if (isRepair) this.#repairs++;
-    if (isRepair)
-      this.#log.warn({ ...fields, repairs: this.#repairs }, 'encrypted tunnel had drifted and was repaired');
-    else this.#log.info(fields, desired === undefined ? 'encrypted tunnel is closed' : 'encrypted tunnel is changed');
+    if (isRepair) {
+      for (const { kind } of tunnelDifferences(operations, observed)) {
+        this.#repairs.set(kind, (this.#repairs.get(kind) ?? 0) + 1);
+      }
+      this.#log.warn({ ...fields, repairs: this.repairs }, 'encrypted tunnel had drifted and was repaired');
+    } else this.#log.info(fields, desired === undefined ? 'encrypted tunnel is closed' : 'encrypted tunnel is changed');
   }
 
   /** Programs are installed and removed while we run. */

@@ -1,6 +1,14 @@
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
-import { BRIDGE, VXLAN } from './link-names.ts';
-import type { DesiredOverlay, ObservedLink, ObservedOverlay, Operation } from './overlay-state.ts';
+import { BRIDGE, ROUTED, VXLAN } from './link-names.ts';
+import {
+  type DesiredOverlay,
+  isRouteOperation,
+  type ObservedLink,
+  type ObservedOverlay,
+  type Operation,
+  type RouteOperation,
+} from './overlay-state.ts';
+import { ROUTE_DESCRIBERS, TABLE_ROWS } from './routed-differences.ts';
 import { plan } from './plan.ts';
 
 const ABSENT = 'nothing';
@@ -56,6 +64,10 @@ function describe(operation: Operation, context: Context): Difference[] {
   const isAnew = context.all.some(({ kind }) => kind === 'create-namespace');
   if (isAnew && operation.kind !== 'create-namespace') return [];
   if (ROWS.has(operation.kind) && makes(context, 'create-vxlan')) return [];
+  if (isRouteOperation(operation)) {
+    if (TABLE_ROWS.has(operation.kind) && makes(context, 'install-table')) return [];
+    if (operation.kind === 'put-routed' && makes(context, 'create-route-link')) return [];
+  }
   const describer = DESCRIBERS[operation.kind] as ((each: Operation, at: Context) => Difference[]) | undefined;
   if (describer !== undefined) return describer(operation, context);
   const { kind, ...details } = operation;
@@ -73,6 +85,7 @@ const ROWS: ReadonlySet<string> = new Set<Operation['kind']>([
 
 /** A step that is not here is told by its own name. */
 const DESCRIBERS: Describers = {
+  ...routeDescribers(),
   'create-namespace': (_, { namespace }) => [difference('namespace missing', namespace, 'present', ABSENT)],
   'delete-namespace': (_, { namespace }) => [difference('namespace leaked', namespace, ABSENT, 'present')],
   'create-bridge': () => [difference('link missing', BRIDGE, 'bridge', ABSENT)],
@@ -118,12 +131,22 @@ const DESCRIBERS: Describers = {
   ],
 };
 
+function routeDescribers(): Describers {
+  const told = Object.entries(ROUTE_DESCRIBERS).map(([kind, describe]) => [
+    kind,
+    (operation: RouteOperation, { observed }: Context) =>
+      (describe as (each: RouteOperation, of: ObservedOverlay) => Difference[])(operation, observed),
+  ]);
+  return Object.fromEntries(told) as Describers;
+}
+
 function makes({ all }: Context, kind: Operation['kind']): boolean {
   return all.some((each) => each.kind === kind);
 }
 
 /** True for a link that the same plan makes: what follows from that is not told beside it. */
 function isMade(context: Context, link: string): boolean {
+  if (link === ROUTED) return makes(context, 'create-route-link');
   return (link === BRIDGE && makes(context, 'create-bridge')) || (link === VXLAN && makes(context, 'create-vxlan'));
 }
 
@@ -143,6 +166,7 @@ function tunnelWords(tunnel: { vni: number; local: string; port: number; silent:
 
 function linkOf(observed: ObservedOverlay, link: string): ObservedLink | undefined {
   if (link === BRIDGE) return observed.bridge;
+  if (link === ROUTED) return observed.route.link;
   return link === VXLAN ? observed.vxlan : observed.ports.get(link);
 }
 

@@ -1,3 +1,4 @@
+import type { Announcement } from './moved-addresses.ts';
 import type { ObservedOverlay, Operation } from './overlay-state.ts';
 
 export interface OperationFailure {
@@ -40,6 +41,8 @@ export interface OverlayKernel {
    * end still waits is left as it is; one that was used is made anew.
    */
   createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void>;
+  /** Tells the containers on the bridge that these addresses have these MACs (gratuitous ARP, unsolicited neighbour advertisements). */
+  announce(namespace: string, announcements: readonly Announcement[]): Promise<void>;
   hostLinks(): Promise<HostLink[]>;
   /** Where these IPv4 addresses are as seen from the link. Makes the kernel ask for those on it that it does not know, and does not wait. */
   adjacentHosts(link: string, addresses: readonly string[]): Promise<AdjacentHosts>;

@@ -45,7 +45,9 @@ export interface Peer {
   address6?: string;
   mac: string;
   vtep: string;
-  /** Order in which this node learnt of it; the greater is the newer. */
+  /** See EndpointRecord; the later is the newer. Absent is 0. */
+  claimedAt?: number;
+  /** Order in which this node learnt of it; of the same claim, the greater is the newer. */
   since: number;
 }
 

@@ -5,8 +5,9 @@ import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import { advance } from './advance.ts';
 import { BRIDGE, namespaceName } from './link-names.ts';
+import { MovedAddresses } from './moved-addresses.ts';
 import type { OperationFailure, OverlayKernel } from './overlay-kernel.ts';
-import type { DesiredOverlay, ObservedOverlay, Operation } from './overlay-state.ts';
+import type { DesiredOverlay, LocalPort, ObservedOverlay, Operation } from './overlay-state.ts';
 import { plan, planLinks, planRows } from './plan.ts';
 import type { RepairCounts } from './repair-counts.ts';
 
@@ -18,6 +19,8 @@ const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
 const FIRST_CHUNK_OPERATIONS = 8;
 const MAX_CHUNK_OPERATIONS = 1000;
 const MAX_WAITING = 1000;
+/** Told by one process. */
+const MAX_ANNOUNCEMENTS = 500;
 
 /** Something that must be done in the kernel before its caller goes on. */
 interface Wait {
@@ -71,6 +74,8 @@ export class Overlay {
   #missing: readonly string[] = [];
   /** Has been desired as a routed network; then the host may have things of it too. */
   #routed = false;
+  readonly #moved = new MovedAddresses();
+  #announcing: Promise<void> | undefined;
   /** Ports that the last audit did not find. */
   #absent: readonly string[] = [];
 
@@ -105,6 +110,7 @@ export class Overlay {
   /** Compares with the kernel itself at the next pass, which begins now. */
   audit(): void {
     if (this.#running !== undefined) return;
+    this.#announce();
     this.#remembered = this.#observed;
     this.#observed = undefined;
     this.#auditing = true;
@@ -139,6 +145,7 @@ export class Overlay {
     this.#cancelRetry?.();
     this.#rejectWaits(new WaggleError('unavailable', 'the network is being shut down'));
     await this.#running;
+    await this.#announcing;
   }
 
   #wait(veth: Wait['veth']): Promise<void> {
@@ -197,6 +204,7 @@ export class Overlay {
   async #pass(): Promise<string[]> {
     const observed = this.#observed ?? (await this.#modules.kernel.observe(this.namespace, this.#isRouted()));
     this.#observed = observed;
+    this.#moved.recall(observed.neighbours);
     const auditing = this.#auditing;
     this.#auditing = false;
     this.#passes++;
@@ -207,7 +215,8 @@ export class Overlay {
     const failures = await this.#linksPass(observed, auditing);
     if (failures.length > 0) return failures;
     await this.#modules.prepare?.();
-    const rows = planRows(this.#modules.desired(), observed);
+    const desired = this.#modules.desired();
+    const rows = planRows(desired, observed);
     let chunk = FIRST_CHUNK_OPERATIONS;
     for (let start = 0; start < rows.length && !this.#stopped; ) {
       const end = start + chunk;
@@ -216,7 +225,40 @@ export class Overlay {
       chunk = this.#waits.length > 0 ? FIRST_CHUNK_OPERATIONS : Math.min(2 * chunk, MAX_CHUNK_OPERATIONS);
       if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed, false)));
     }
+    if (failures.length === 0) this.#noteMoved(desired?.local ?? [], rows);
     return failures;
+  }
+
+  /** Containers may have another MAC for an address in their own tables; they hear of it as soon as the way there is right. */
+  #noteMoved(local: readonly LocalPort[], rows: readonly Operation[]): void {
+    for (const { address, address6, mac } of local) {
+      this.#moved.note(address, mac);
+      if (address6 !== undefined) this.#moved.note(address6, mac);
+    }
+    for (const row of rows) if (row.kind === 'put-neighbour') this.#moved.note(row.address, row.mac);
+    this.#announce();
+  }
+
+  /** Not waited for by whoever joins. What could not be told is tried again by the next audit. */
+  #announce(): void {
+    const announcements = this.#moved.untold().slice(0, MAX_ANNOUNCEMENTS);
+    if (announcements.length === 0 || this.#announcing !== undefined || this.#stopped) return;
+    this.#announcing = this.#modules.kernel
+      .announce(this.namespace, announcements)
+      .then(
+        () => {
+          this.#moved.told(announcements);
+          return true;
+        },
+        (error: unknown) => {
+          this.#log.debug({ network: this.networkId, error: messageOf(error) }, 'containers are told of a MAC later');
+          return false;
+        },
+      )
+      .then((again) => {
+        this.#announcing = undefined;
+        if (again) this.#announce();
+      });
   }
 
   #isRouted(): boolean {

@@ -52,7 +52,7 @@ export interface OverlaysModules {
   endpointIds(): Iterable<string>;
   table: EndpointTable;
   /** Without one, encrypted networks are refused. */
-  tunnel?: Pick<Tunnel, 'open' | 'path' | 'reconcile'>;
+  tunnel?: Pick<Tunnel, 'open' | 'path' | 'reconcile' | 'differences' | 'repairs'>;
   clock: Clock;
   random: Random;
   log: Log;
@@ -185,12 +185,17 @@ export class Overlays implements Startable {
 
   /** Repairs of the audit by kind since the start; of the host itself without a network. */
   repairs(networkId?: string): Record<string, number> {
-    const counts = networkId === undefined ? this.#hostRepairs : this.#repairs.get(networkId);
-    return counts?.toRecord() ?? {};
+    if (networkId !== undefined) return this.#repairs.get(networkId)?.toRecord() ?? {};
+    return { ...this.#hostRepairs.toRecord(), ...this.#modules.tunnel?.repairs };
+  }
+
+  /** What of the host itself is not as it should be: the tunnel to other hosts, and what belongs to nobody. */
+  async hostDifferences(): Promise<Difference[]> {
+    return [...(await this.#leftovers()), ...((await this.#modules.tunnel?.differences()) ?? [])];
   }
 
   /** Namespaces and links of this host that look like ours and belong to nobody; empty before it can be told. */
-  async leftovers(): Promise<Difference[]> {
+  async #leftovers(): Promise<Difference[]> {
     if (!this.#trusted) return [];
     const { kernel } = this.#modules;
     const [namespaces, links] = await Promise.all([kernel.namespaces(), kernel.hostLinks()]);

@@ -10,9 +10,9 @@ export interface PeerTables {
 }
 
 /**
- * Chooses one owner for each address. A container of this host comes before any record. Among records the newest
- * wins, then the greater endpoint ID: an address that moved is followed at once, and a late record of its old
- * owner changes nothing. The two addresses of an endpoint are two questions. Records that name this host as VTEP are our own, and malformed ones are not used.
+ * Chooses one owner for each address. A container of this host comes before any record. Among records the latest claim
+ * wins, then what was learnt last, then the greater endpoint ID: an address that moved is followed at once, and a late record of its
+ * old owner changes nothing. All nodes with the same records choose the same. The two addresses of an endpoint are two questions. Records that name this host as VTEP are our own, and malformed ones are not used.
  */
 export function choosePeers(desired: DesiredOverlay): PeerTables {
   const localAddresses = new Set(desired.local.flatMap((port) => [port.address, port.address6 ?? '']));
@@ -46,5 +46,7 @@ function keepNewer(chosen: Map<string, Peer>, key: string, peer: Peer): void {
 }
 
 function isNewer(a: Peer, b: Peer): boolean {
+  const [first = 0, second = 0] = [a.claimedAt, b.claimedAt];
+  if (first !== second) return first > second;
   return a.since !== b.since ? a.since > b.since : a.endpointId > b.endpointId;
 }

@@ -8,7 +8,7 @@ import { planRouteLinks, planRouteRows } from './routed-plan.ts';
  * The whole way from what the kernel has to what it should have; empty when they agree. `desired` undefined means
  * that the network has no container here: its namespace goes, and everything with it.
  * Links come before rows, since a row needs its link up; forwarding before neighbours, so that no address is
- * answered for before frames to it have a way; removals of neighbours first, for the same reason.
+ * answered for before frames to it have a way; for the same reason removals of neighbours come first, and those of forwarding last.
  */
 export function plan(desired: DesiredOverlay | undefined, observed: ObservedOverlay): Operation[] {
   return [...planLinks(desired, observed), ...planRows(desired, observed)];
@@ -91,10 +91,11 @@ export function planRows(desired: DesiredOverlay | undefined, observed: Observed
   const peers = choosePeers(desired);
   const { forwarding, neighbours } = peers;
   const { before, macs: routed, after } = planRouteRows(desired, observed, peers);
-  const removals: Operation[] = [];
+  const silenced: Operation[] = [];
   for (const address of rows.neighbours.keys()) {
-    if (!neighbours.has(address)) removals.push({ kind: 'delete-neighbour', address });
+    if (!neighbours.has(address)) silenced.push({ kind: 'delete-neighbour', address });
   }
+  const removals: Operation[] = [];
   for (const [mac, { vtep }] of rows.forwarding) {
     if (!forwarding.has(mac)) removals.push({ kind: 'delete-forwarding', mac, vtep });
   }
@@ -102,7 +103,7 @@ export function planRows(desired: DesiredOverlay | undefined, observed: Observed
     if (!forwarding.has(mac)) removals.push({ kind: 'delete-bridged', mac });
   }
   const isDue = (each: Operation): boolean => desired.isPartial !== true || !isForgetful(each, desired);
-  const operations = [...removals.filter(isDue), ...before];
+  const operations = [...silenced.filter(isDue), ...before];
   for (const [mac, vtep] of forwarding) {
     const row = rows.forwarding.get(mac);
     if (row?.vtep !== vtep || !row.permanent) operations.push({ kind: 'put-forwarding', mac, vtep });
@@ -112,7 +113,7 @@ export function planRows(desired: DesiredOverlay | undefined, observed: Observed
     const row = rows.neighbours.get(address);
     if (row?.mac !== mac || !row.permanent) operations.push({ kind: 'put-neighbour', address, mac });
   }
-  return [...operations, ...after.filter(isDue)];
+  return [...operations, ...removals.filter(isDue), ...after.filter(isDue)];
 }
 
 const REMOVALS_BY_MAC: ReadonlySet<Operation['kind']> = new Set([

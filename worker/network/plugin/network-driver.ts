@@ -25,6 +25,8 @@ export interface NetworkDriverModules {
   leases: LeaseBook;
   containers: ContainerNames;
   dataPath: DataPath;
+  /** What a container that is to have these addresses from now on says of them (claim-time.ts). */
+  claimTime(networkId: string, addresses: readonly string[]): number;
   log: Log;
 }
 
@@ -110,6 +112,7 @@ async function createEndpoint(
     address,
     ...(address6 === '' ? {} : { address6 }),
     mac,
+    claimedAt: modules.claimTime(networkId, [address, address6].filter((each) => each !== '').map(withoutPrefix)),
     sandboxKey: '',
     state: 'created',
     ...(leaseReference === undefined ? {} : { leaseReference }),

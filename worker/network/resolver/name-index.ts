@@ -10,19 +10,19 @@ export interface NetworkNames {
   addresses: ReadonlyMap<string, string>;
 }
 
-/** Built from the records of one network. Addresses are sorted, so that the same records give the same index. */
+/**
+ * Built from the records of one network. Addresses are sorted, so that the same records give the same index. Where two have an
+ * address only the one with the latest claim is found by it, and it by its names alone, as the overlay has it.
+ */
 export function indexNames(records: readonly EndpointRecord[]): NetworkNames {
   const containers = new Map<string, Set<string>>();
   const services = new Map<string, Set<string>>();
   const addresses = new Map<string, string>();
-  for (const record of records) {
-    for (const address of [record.address, record.address6]) {
-      if (address === undefined) continue;
-      for (const name of record.names) add(containers, name, address);
-      for (const name of record.services) add(services, name, address);
-      const first = record.names[0];
-      if (first !== undefined) addresses.set(address, first);
-    }
+  for (const [address, record] of holders(records)) {
+    for (const name of record.names) add(containers, name, address);
+    for (const name of record.services) add(services, name, address);
+    const first = record.names[0];
+    if (first !== undefined) addresses.set(address, first);
   }
   return { containers: sorted(containers), services: sorted(services), addresses };
 }
@@ -48,6 +48,22 @@ export class NameIndexes {
   forget(networkIds: Iterable<string>): void {
     for (const networkId of networkIds) this.#made.delete(networkId);
   }
+}
+
+function holders(records: readonly EndpointRecord[]): Map<string, EndpointRecord> {
+  const found = new Map<string, EndpointRecord>();
+  for (const record of records) {
+    for (const address of [record.address, record.address6]) {
+      const other = address === undefined ? undefined : found.get(address);
+      if (address !== undefined && (other === undefined || isLater(record, other))) found.set(address, record);
+    }
+  }
+  return found;
+}
+
+function isLater(a: EndpointRecord, b: EndpointRecord): boolean {
+  const [first = 0, second = 0] = [a.claimedAt, b.claimedAt];
+  return first !== second ? first > second : a.endpointId > b.endpointId;
 }
 
 function add(map: Map<string, Set<string>>, name: string, address: string): void {

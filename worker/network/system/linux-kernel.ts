@@ -1,13 +1,15 @@
+import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import { BRIDGE, ROUTED, routeEndName, VXLAN } from '../overlay/link-names.ts';
 import type { AdjacentHosts, HostLink, OperationFailure, OverlayKernel } from '../overlay/overlay-kernel.ts';
+import type { Announcement } from '../overlay/moved-addresses.ts';
 import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/overlay-state.ts';
 import { adjacentHosts } from './adjacent-hosts.ts';
 import { Batch, type LineFailure } from './batch.ts';
 import { command } from './command.ts';
-import { createNamespace, deleteNamespace, listNamespaces, namespaceExists } from './netns.ts';
+import { createNamespace, deleteNamespace, listNamespaces, namespaceExists, namespacePath } from './netns.ts';
 import { readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
 import { type BatchLine, type LineOperation, render } from './render.ts';
 import { fingerprint, listRouteTable, readRouteTable, runNft } from './route-table.ts';
@@ -28,6 +30,8 @@ const WITH_IPV6 = [
   'net.ipv6.conf.default.accept_ra=0',
   'net.ipv6.conf.default.autoconf=0',
 ];
+
+const ANNOUNCE_CHILD = fileURLToPath(new URL('./announce-child.ts', import.meta.url));
 
 const LINK_MAKERS: ReadonlySet<Operation['kind']> = new Set(['create-vxlan', 'create-bridge', 'create-route-link']);
 
@@ -106,6 +110,12 @@ export class LinuxKernel implements OverlayKernel {
     } else await inside.run([`link del dev ${port}`]);
     const again = (await inside.run([line]))[0];
     if (again !== undefined) throw new WaggleError('internal', again.message);
+  }
+
+  async announce(namespace: string, announcements: readonly Announcement[]): Promise<void> {
+    const pairs = announcements.map(({ address, mac }) => `${address}=${mac}`);
+    const program = [process.execPath, ANNOUNCE_CHILD, BRIDGE];
+    await command('nsenter', [`--net=${namespacePath(namespace)}`, ...program, ...pairs]);
   }
 
   async hostLinks(): Promise<HostLink[]> {

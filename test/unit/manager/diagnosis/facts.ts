@@ -1,5 +1,5 @@
 import type { NodeSurvey, SurveyedEndpoint, SurveyedRecord } from '../../../../proto/objects/diagnosis/survey.ts';
-import { declaredAddresses } from '../../../../manager/diagnosis/declared-addresses.ts';
+import { addressesOf, declaredAddresses } from '../../../../manager/diagnosis/declared-addresses.ts';
 import type { ComparisonFacts } from '../../../../manager/diagnosis/network-comparison.ts';
 import { newNetwork } from '../store/objects.ts';
 
@@ -20,8 +20,9 @@ export function endpoint(id: string, address: string, change: Partial<SurveyedEn
   };
 }
 
-export function record({ endpointId, address, mac }: SurveyedEndpoint, vtep: string): SurveyedRecord {
-  return { endpointId, address, mac, vtep, vni: 4097, rest: '{"names":[]}' };
+export function record({ endpointId, address, address6, mac }: SurveyedEndpoint, vtep: string): SurveyedRecord {
+  const addresses = address6 === undefined ? { address } : { address, address6 };
+  return { endpointId, ...addresses, mac, vtep, vni: 4097, rest: '{"names":[]}' };
 }
 
 /** A node with these endpoints, all as it should be. `digests` are to be set by `swarm`. */
@@ -31,7 +32,7 @@ export function survey(vtep: string, endpoints: SurveyedEndpoint[]): NodeSurvey 
     vtep,
     synced: true,
     endpoints,
-    leases: endpoints.map(({ address }) => ({ networkId: NETWORK, address })),
+    leases: endpoints.flatMap(addressesOf).map((address) => ({ networkId: NETWORK, address })),
     networks: [
       { networkId: NETWORK, version: 1, digests: [], records, differences: [], more: 0, settled: true, repairs: {} },
     ],
@@ -40,10 +41,13 @@ export function survey(vtep: string, endpoints: SurveyedEndpoint[]): NodeSurvey 
   };
 }
 
-/** Two nodes with a leased container each, in agreement; `change` breaks something. */
-export function swarm(change: (facts: { a: NodeSurvey; b: NodeSurvey }) => void = () => undefined): ComparisonFacts {
-  const a = survey('192.168.0.1', [endpoint('e1', '10.0.0.2')]);
-  const b = survey('192.168.0.2', [endpoint('e2', '10.0.0.3')]);
+/** Two nodes with a leased container each, in agreement; `change` breaks something. @param ipv6 they have IPv6 addresses, too. */
+export function swarm(
+  change: (facts: { a: NodeSurvey; b: NodeSurvey }) => void = () => undefined,
+  { ipv6 = false } = {},
+): ComparisonFacts {
+  const a = survey('192.168.0.1', [endpoint('e1', '10.0.0.2', ipv6 ? { address6: 'fd00::2' } : {})]);
+  const b = survey('192.168.0.2', [endpoint('e2', '10.0.0.3', ipv6 ? { address6: 'fd00::3' } : {})]);
   for (const each of [a, b]) {
     for (const network of each.networks) {
       network.digests = [
@@ -56,6 +60,12 @@ export function swarm(change: (facts: { a: NodeSurvey; b: NodeSurvey }) => void 
   const leases = [
     { id: 'l1', node: 'a', address: '10.0.0.2/24' },
     { id: 'l2', node: 'b', address: '10.0.0.3/24' },
+    ...(ipv6
+      ? [
+          { id: 'l3', node: 'a', address: 'fd00::2/64' },
+          { id: 'l4', node: 'b', address: 'fd00::3/64' },
+        ]
+      : []),
   ];
   return {
     networks: new Map([

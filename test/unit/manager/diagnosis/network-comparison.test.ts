@@ -113,7 +113,61 @@ const CASES: { id: string; change: (nodes: Nodes) => void; found: string[]; cert
   },
 ];
 
+function withoutIpv6<T extends { address6?: string }>(of: T): T {
+  const copy = { ...of };
+  delete copy.address6;
+  return copy;
+}
+
+/** The same where containers have IPv6 addresses beside their IPv4 ones. */
+const CASES_IPV6: typeof CASES = [
+  { id: 'nothing', change: () => undefined, found: [] },
+  {
+    id: 'an endpoint published with another address',
+    change: ({ b }) => {
+      own(b).records = own(b).records.map((each) => ({ ...each, address6: 'fd00::9' }));
+    },
+    found: ['b net1 endpoint published wrong 10.0.0.3'],
+  },
+  {
+    id: 'an endpoint published without its address',
+    change: ({ b }) => {
+      own(b).records = own(b).records.map(withoutIpv6);
+    },
+    found: ['b net1 endpoint published wrong 10.0.0.3'],
+  },
+  {
+    id: 'two answers for an address, and nobody but one may have it',
+    change: ({ a }) => {
+      const thief = endpoint('e9', '10.0.0.9', { address6: 'fd00::3' });
+      a.endpoints.push(thief);
+      own(a).records.push(record(thief, '192.168.0.1'));
+    },
+    found: [
+      'a net1 address not allocated 10.0.0.9',
+      'a net1 address not allocated fd00::3',
+      ' net1 two answers fd00::3',
+    ],
+  },
+  {
+    id: 'an address that its endpoint does not have',
+    change: ({ b }) => {
+      b.leases.pop();
+      b.endpoints = b.endpoints.map(withoutIpv6);
+      own(b).records = own(b).records.map(withoutIpv6);
+    },
+    found: ['b net1 address leaked fd00::3'],
+  },
+];
+
 describe('compareNetworks', () => {
+  it.each(CASES_IPV6)('tells, of IPv6, $id', ({ change, found }) => {
+    const result = compareNetworks(swarm(change, { ipv6: true }));
+    expect(result.map((each) => `${each.nodeId} ${each.networkId} ${each.kind} ${each.object}`).toSorted()).toEqual(
+      found.toSorted(),
+    );
+  });
+
   it.each(CASES)('tells $id', ({ change, found, certain }) => {
     const result = compareNetworks(swarm(change));
     expect(result.map((each) => `${each.nodeId} ${each.networkId} ${each.kind} ${each.object}`).toSorted()).toEqual(

@@ -1,16 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import { type EndFacts, type PlacedEndpoint, resolveEnds } from '../../../../manager/diagnosis/trace-ends.ts';
+import type { TraceEnd } from '../../../../proto/objects/diagnosis/report.ts';
+import type { SurveyedEndpoint } from '../../../../proto/objects/diagnosis/survey.ts';
 import type { NetworkObject } from '../../../../proto/objects/network.ts';
 import { newNetwork, newTask } from '../store/objects.ts';
 import { endpoint } from './facts.ts';
 
-function placed(node: string, id: string, networkId: string, address: string, name = id): PlacedEndpoint {
-  const at = endpoint(`${networkId}-${id}`, address, { networkId, name, containerId: `c0ffee${id}` });
+function placed(
+  node: string,
+  id: string,
+  networkId: string,
+  address: string,
+  name = id,
+  more: Partial<SurveyedEndpoint> = {},
+): PlacedEndpoint {
+  const at = endpoint(`${networkId}-${id}`, address, { networkId, name, containerId: `c0ffee${id}`, ...more });
   return { nodeId: `id-${node}`, node, vtep: '192.168.0.1', endpoint: at };
 }
 
-function network(id: string, subnet: string): NetworkObject {
-  const subnets = [{ Subnet: subnet, Gateway: '', IPRange: subnet }];
+function network(id: string, ...subnet: string[]): NetworkObject {
+  const subnets = subnet.map((each) => ({ Subnet: each, Gateway: '', IPRange: each }));
   const allocated = { Driver: 'overlay', VNIs: [1], Subnets: subnets, Options: {} };
   return { ...newNetwork(id, id), Allocated: allocated, Version: { Index: 1 }, CreatedAt: '', UpdatedAt: '' };
 }
@@ -19,6 +28,7 @@ const TASK = { ...newTask('taskid0000000000000000001'), Version: { Index: 1 }, C
 const NETWORKS = new Map([
   ['n1', network('n1', '10.1.0.0/24')],
   ['n2', network('n2', '10.2.0.0/24')],
+  ['n6', network('n6', '10.6.0.0/24', 'fd06::/64')],
 ]);
 const FACTS: EndFacts = {
   endpoints: [
@@ -28,6 +38,9 @@ const FACTS: EndFacts = {
     placed('h1', 'cc', 'n1', '10.1.0.4', 'twin'),
     placed('h2', 'dd', 'n1', '10.1.0.5', 'twin'),
     placed('h2', 'ee', 'n1', '10.1.0.6', 'a-task'),
+    placed('h1', 'ff', 'n6', '10.6.0.2', 'six', { address6: 'fd06::2' }),
+    placed('h2', 'f0', 'n6', '10.6.0.3', 'sixth', { address6: 'fd06::3' }),
+    placed('h2', 'f1', 'n6', '10.6.0.4', 'fourth'),
   ],
   tasks: [
     {
@@ -63,6 +76,28 @@ describe('resolveEnds', () => {
     { id: 'the wrong network', from: 'here', to: 'there', only: 'n1', is: '10.1.0.2@h1 10.2.0.3@h2 -' },
   ])('finds who is meant by $id', ({ from, to, only, is }) => {
     expect(summary(from, to, only)).toBe(is);
+  });
+
+  it.each([
+    { id: 'all that both have', to: 'sixth', is: '4,6: 10.6.0.2 fd06::2 to 10.6.0.3 fd06::3' },
+    { id: 'all that one has', to: 'fourth', is: '4: 10.6.0.2 to 10.6.0.4' },
+    { id: 'that of the address', to: 'fd06::3', is: '6: fd06::2 to fd06::3' },
+    { id: 'that of the address, however it is written', to: 'FD06:0::0003', is: '6: fd06::2 to fd06::3' },
+    { id: 'that of an IPv4 address', to: '10.6.0.3', is: '4: 10.6.0.2 to 10.6.0.3' },
+    { id: 'that of an address of nobody', to: 'fd06::9', is: '6: fd06::2 to fd06::9' },
+    { id: 'the one asked for', to: 'sixth', family: 6 as const, is: '6: fd06::2 to fd06::3' },
+    { id: 'the one asked for, had or not', to: 'fourth', family: 6 as const, is: '6: fd06::2 to 10.6.0.4' },
+  ])('traces the right families: $id', ({ to, family, is }) => {
+    const request = { from: 'six', to, ...(family === undefined ? {} : { family }) };
+    const ends = resolveEnds(FACTS, request, undefined);
+    const words = ({ Address, Address6 }: TraceEnd): string => [Address, Address6 ?? []].flat().join(' ');
+    expect(`${ends.families.join()}: ${words(ends.from)} to ${words(ends.to)}`).toBe(is);
+    expect(ends.network?.ID).toBe('n6');
+  });
+
+  it('refuses an address of another family than asked for', () => {
+    const request = { from: 'six', to: '10.6.0.3', family: 6 as const };
+    expect(() => resolveEnds(FACTS, request, undefined)).toThrow('10.6.0.3 is not an IPv6 address');
   });
 
   it.each([

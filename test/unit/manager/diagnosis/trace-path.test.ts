@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PathEvidence, ProbeAnswer, Sighting } from '../../../../proto/objects/diagnosis/path.ts';
-import { type TracedEnd, type TracedPath, tracePath } from '../../../../manager/diagnosis/trace-path.ts';
+import type { TraceHop } from '../../../../proto/objects/diagnosis/report.ts';
+import { type TracedEnd, type TracedPath, traceHops } from '../../../../manager/diagnosis/trace-path.ts';
 import { endpoint } from './facts.ts';
 
 const VNI = 4097;
@@ -44,6 +45,7 @@ function path(change: (path: TracedPath & Ends) => void = () => undefined): Trac
       nodeId: 'a',
       node: 'h1',
       vtep: '192.168.0.1',
+      address: '10.0.0.2',
       endpoint: endpoint('e1', '10.0.0.2'),
       evidence: evidence('10.0.0.2', '10.0.0.3', { own: '192.168.0.1', peer: '192.168.0.2' }),
       sightings: [],
@@ -53,6 +55,7 @@ function path(change: (path: TracedPath & Ends) => void = () => undefined): Trac
       nodeId: 'b',
       node: 'h2',
       vtep: '192.168.0.2',
+      address: '10.0.0.3',
       endpoint: endpoint('e2', '10.0.0.3'),
       evidence: evidence('10.0.0.3', '10.0.0.2', { own: '192.168.0.2', peer: '192.168.0.1' }),
       sightings: [],
@@ -67,12 +70,12 @@ function path(change: (path: TracedPath & Ends) => void = () => undefined): Trac
 }
 
 function firstBroken(of: TracedPath): string {
-  const hop = tracePath(of).find(({ OK }) => OK === false);
+  const hop = traceHops([of]).find(({ OK }) => OK === false);
   return hop === undefined ? '' : `${hop.Node} ${hop.Hop}: ${hop.Seen}`;
 }
 
 function seen(place: Sighting['place'], link: string, direction: Sighting['direction'], tunnelTo = ''): Sighting {
-  return { place, link, direction, packet: 'request', tunnelTo };
+  return { place, link, direction, packet: 'request', family: 4, tunnelTo };
 }
 
 /** In the order of the way. */
@@ -169,19 +172,19 @@ const CASES: { id: string; change: (path: TracedPath & Ends) => void; broken: st
   },
 ];
 
-describe('tracePath', () => {
+describe('traceHops of one family', () => {
   it.each(CASES)('names the first broken hop: $id', ({ change, broken }) => {
     expect(firstBroken(path(change))).toBe(broken);
   });
 
   it('tells what to do at every broken hop, and nothing at the others', () => {
     for (const { change } of CASES) {
-      for (const hop of tracePath(path(change))) expect(hop.Advice !== '').toBe(hop.OK !== true);
+      for (const hop of traceHops([path(change)])) expect(hop.Advice !== '').toBe(hop.OK !== true);
     }
   });
 
   it('takes hosts that do not answer echo requests for no fault while the tunnel works', () => {
-    const hops = tracePath(path(({ from }) => void (from.underlay = { small: SILENT, full: SILENT })));
+    const hops = traceHops([path(({ from }) => void (from.underlay = { small: SILENT, full: SILENT }))]);
     expect(hops.filter(({ OK }) => OK === false)).toEqual([]);
     expect(hops.filter(({ OK }) => OK === undefined).map(({ Hop }) => Hop)).toEqual(['host network to 192.168.0.2']);
   });
@@ -230,13 +233,104 @@ describe('tracePath', () => {
   });
 
   it('takes the bare way of a routed network for as good as a tunnel', () => {
-    const hops = tracePath(path(({ from }) => Object.assign(from.evidence.rows, { bridged: false, routed: true })));
+    const hops = traceHops([path(({ from }) => Object.assign(from.evidence.rows, { bridged: false, routed: true }))]);
     expect(hops.filter(({ OK }) => OK === false)).toEqual([]);
   });
 
   it('judges nothing on a node that does not tell, and all on the other', () => {
-    const hops = tracePath(path((whole) => Object.assign(whole.to, { evidence: 'no answer within 4 s' })));
+    const hops = traceHops([path((whole) => Object.assign(whole.to, { evidence: 'no answer within 4 s' }))]);
     expect(hops.filter(({ OK }) => OK === false)).toEqual([]);
     expect(hops.find(({ OK }) => OK === undefined)).toMatchObject({ Node: 'h2', Seen: 'no answer within 4 s' });
+  });
+
+  it.each([
+    { id: 'one of the same family', family: 6 as const, broken: 'h1 request goes into the tunnel: not seen' },
+    { id: 'one of the other family', family: 4 as const, broken: 'h1 request leaves the container: not seen' },
+  ])('takes no packet for another: $id', ({ family, broken }) => {
+    const lost = sixth(path());
+    lost.echo = { small: SILENT, full: SILENT, size: 1450 };
+    lost.from.sightings = way.slice(0, 1).map((each) => ({ ...each, family }));
+    expect(firstBroken(lost)).toBe(broken);
+  });
+});
+
+/** The same way between the IPv6 addresses of the same containers. */
+function sixth(of: TracedPath): TracedPath {
+  const copy = structuredClone(of);
+  for (const [end, address] of [
+    [copy.from, 'fd00::2'],
+    [copy.to, 'fd00::3'],
+  ] as const) {
+    Object.assign(end, { address });
+    if (typeof end.evidence !== 'string') end.evidence.sandbox?.addresses.push(`${address}/64`);
+  }
+  return copy;
+}
+
+describe('traceHops of two families', () => {
+  /** As containers on a network with both are. */
+  function both(change: (sixth: TracedPath) => void = () => undefined): TraceHop[] {
+    const four = path(({ from, to }) => {
+      from.evidence.sandbox?.addresses.push('fd00::2/64');
+      to.evidence.sandbox?.addresses.push('fd00::3/64');
+    });
+    const six = sixth(path());
+    change(six);
+    // Differences are those of the whole network, whoever asks.
+    if (typeof six.from.evidence !== 'string' && typeof four.from.evidence !== 'string') {
+      four.from.evidence.differences = six.from.evidence.differences;
+    }
+    return traceHops([four, six]);
+  }
+
+  it('tells what two families share once, and all else of each', () => {
+    const hops = both().map(({ Node, Hop }) => `${Node} ${Hop}`);
+    expect(new Set(hops).size).toBe(hops.length);
+    const count = (text: string): number => hops.filter((hop) => hop.includes(text)).length;
+    expect(['container e1', 'vxlan1', 'host network'].map(count)).toEqual([1, 8, 2]);
+    expect(hops).toEqual(
+      expect.arrayContaining([
+        'h1 ARP entry for 10.0.0.3 in the container',
+        'h1 NDP entry for fd00::3 in the container',
+        'h2 neighbour entry of fd00::2 on vxlan1',
+        'h1 echo from fd00::2 to fd00::3 with 1450 bytes',
+      ]),
+    );
+  });
+
+  it.each([
+    {
+      id: 'an address that another host has too',
+      change: ({ to }: TracedPath) => {
+        if (typeof to.evidence !== 'string') to.evidence.sandbox?.addresses.splice(1, 1, 'fd00::3/64 dadfailed');
+      },
+      broken: 'h2 interface in the container: eth0 up, 10.0.0.3/24 fd00::3/64 dadfailed, 02:42:0a:00:00:03, MTU 1450',
+    },
+    {
+      id: 'no neighbour row',
+      change: ({ from }: TracedPath) => {
+        if (typeof from.evidence !== 'string') from.evidence.rows.neighbour = '';
+      },
+      broken: 'h1 neighbour entry of fd00::3 on vxlan1: none',
+    },
+    {
+      id: 'no neighbour row, which the node knows of as well',
+      change: ({ from }: TracedPath) => {
+        if (typeof from.evidence === 'string') return;
+        from.evidence.rows.neighbour = '';
+        from.evidence.differences.push('neighbour missing: fd00::3');
+      },
+      broken: 'h1 neighbour entry of fd00::3 on vxlan1: none',
+    },
+    {
+      id: 'no answer',
+      change: ({ echo }: TracedPath) => {
+        if (typeof echo !== 'string') Object.assign(echo, { small: SILENT });
+      },
+      broken: 'h1 request leaves the container: not seen',
+    },
+  ])('names the first broken hop of the second family: $id', ({ change, broken }) => {
+    const hop = both(change).find(({ OK }) => OK === false);
+    expect(`${hop?.Node} ${hop?.Hop}: ${hop?.Seen}`).toBe(broken);
   });
 });

@@ -49,7 +49,7 @@ describe('Tunnel', () => {
     expect(kernel.state.device?.peers).toEqual(
       new Map([[KEY, { endpoint: '10.0.0.2:4790', allowed: ['250.0.0.2/32'] }]]),
     );
-    expect(tunnel.repairs).toBe(0);
+    expect(tunnel.repairs).toEqual({});
   });
 
   it('gives no path before a manager has told its address, and opens when one has', async () => {
@@ -77,8 +77,21 @@ describe('Tunnel', () => {
     kernel.die();
     await tunnel.reconcile('needed', 1500);
     expect(kernel.state.route).toBe(true);
-    expect(tunnel.repairs).toBe(1);
+    expect(tunnel.repairs).toEqual({ 'tunnel device missing': 1 });
     expect(kernel.wasOpenToAll).toBe(false);
+  });
+
+  it('tells what was changed, repairs it, and counts it by kind', async () => {
+    tunnel.learn(SWARM);
+    await tunnel.open(1500);
+    expect(await tunnel.differences()).toEqual([]);
+    kernel.state.device?.peers.clear();
+    kernel.state.guard = 'none';
+    const found = (await tunnel.differences()).map(({ kind, object }) => `${kind} ${object}`);
+    expect(found).toEqual(['tunnel guard missing table inet waggle-tunnel', 'tunnel peer missing 250.0.0.2']);
+    await tunnel.reconcile('needed', 1500);
+    expect(await tunnel.differences()).toEqual([]);
+    expect(tunnel.repairs).toEqual({ 'tunnel guard missing': 1, 'tunnel peer missing': 1 });
   });
 
   it('follows the other hosts while it is open, and stays open meanwhile', async () => {

@@ -191,4 +191,63 @@ describe('Overlay', () => {
       repairs,
     });
   });
+
+  describe('an address that has another MAC', () => {
+    const OTHER = '02:42:00:00:00:99';
+    const peer = (mac: string) => ({ endpointId: 'p1', address: '10.0.0.3', mac, vtep: '192.168.0.2', since: 1 });
+
+    async function begin(): Promise<void> {
+      await overlay.connect('vethe1', 'wge1');
+      await settle();
+      expect(kernel.announced).toEqual([]);
+    }
+
+    async function change(to: Partial<DesiredOverlay>): Promise<void> {
+      if (desired !== undefined) desired = { ...desired, ...to };
+      overlay.refresh();
+      await settle();
+    }
+
+    it('is told to the containers, though nobody had it for a while', async () => {
+      await begin();
+      await change({ peers: [] });
+      await change({ peers: [{ ...peer(OTHER), address6: 'fd00::3' }] });
+      expect(kernel.announced).toEqual([`10.0.0.3 ${OTHER}`]);
+      await change({ peers: [{ ...peer(OTHER), vtep: '192.168.0.3' }] });
+      expect(kernel.announced).toHaveLength(1);
+    });
+
+    it('is told when it has come here', async () => {
+      await begin();
+      const here = { endpointId: 'e2', address: '10.0.0.3', mac: OTHER, link: 'vethe2' };
+      await change({ peers: [], local: [...(desired?.local ?? []), here] });
+      expect(kernel.announced).toEqual([`10.0.0.3 ${OTHER}`]);
+    });
+
+    it('is told after a restart, and again by the audit until it could be', async () => {
+      await begin();
+      await overlay.stop();
+      if (desired !== undefined) desired = { ...desired, peers: [peer(OTHER)] };
+      overlay = new Overlay(NETWORK, {
+        kernel,
+        desired: () => desired,
+        clock,
+        random: () => 0.5,
+        log: silentLog,
+        repairs,
+      });
+      kernel.refuseAnnouncements = true;
+      overlay.refresh();
+      await settle();
+      overlay.audit();
+      await settle();
+      expect(kernel.announced).toEqual([]);
+      kernel.refuseAnnouncements = false;
+      overlay.audit();
+      await settle();
+      overlay.audit();
+      await settle();
+      expect(kernel.announced).toEqual([`10.0.0.3 ${OTHER}`]);
+    });
+  });
 });

@@ -107,7 +107,7 @@ describe('a routed network', () => {
         peers: [peer(6, FAR)],
         local: [...BASE.local, { endpointId: 'e5', address: '10.0.0.5', mac: macOf(5), link: 'vethe5' }],
       },
-      kinds: ['delete-neighbour', 'delete-forwarding', 'put-port', 'delete-routed', 'delete-route', 'delete-source'],
+      kinds: ['delete-neighbour', 'put-port', 'delete-forwarding', 'delete-routed', 'delete-route', 'delete-source'],
     },
     {
       id: 'another link of the host',

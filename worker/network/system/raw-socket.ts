@@ -1,20 +1,49 @@
+import ipaddr from 'ipaddr.js';
 import koffi from 'koffi';
 import { getSystemErrorMessage } from 'node:util';
+import { type AddressFamily, familyOf } from '../../../proto/objects/diagnosis/path.ts';
 
 /**
- * Raw sockets (packet(7), raw(7)), which Node does not have. Loaded only by the short-lived processes of a trace, which are
- * started in the namespace that they look at.
+ * Raw sockets (packet(7), raw(7)), which Node does not have. Loaded only by short-lived processes, which are started in the
+ * namespace that they are about.
  */
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_IP = 0;
 const IPPROTO_ICMP = 1;
+const IPPROTO_IPV6 = 41;
+const IPPROTO_ICMPV6 = 58;
 const IP_MTU_DISCOVER = 10;
 const IP_MTU = 14;
-const IP_PMTUDISC_DO = 2;
+const IPV6_MTU_DISCOVER = 23;
+const IPV6_MTU = 24;
+const IPV6_DONTFRAG = 62;
+/** IP_PMTUDISC_DO, and the same of IPv6. */
+const PMTUDISC_DO = 2;
+/** Of ip(7) and ipv6(7). */
+const FAMILIES = {
+  4: {
+    domain: AF_INET,
+    protocol: IPPROTO_ICMP,
+    level: IPPROTO_IP,
+    mtu: IP_MTU,
+    options: [[IP_MTU_DISCOVER, PMTUDISC_DO]],
+  },
+  6: {
+    domain: AF_INET6,
+    protocol: IPPROTO_ICMPV6,
+    level: IPPROTO_IPV6,
+    mtu: IPV6_MTU,
+    options: [
+      [IPV6_MTU_DISCOVER, PMTUDISC_DO],
+      [IPV6_DONTFRAG, 1],
+    ],
+  },
+} as const;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_ATTACH_FILTER = 26;
@@ -36,6 +65,8 @@ const call = {
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
   send: libc.func('long send(int fd, const void *bytes, ulong length, int flags)'),
   recvfrom: libc.func('long recvfrom(int fd, void *bytes, ulong size, int flags, void *address, void *length)'),
+  sendto: libc.func('long sendto(int fd, const void *bytes, ulong length, int flags, const void *to, uint size)'),
+  indexOf: libc.func('uint if_nametoindex(const char *name)'),
   nameOf: libc.func('void *if_indextoname(uint index, void *name)'),
 };
 
@@ -88,18 +119,46 @@ export class PacketListener {
   }
 }
 
+/** Sends frames as they are by one link of the namespace. */
+export class FrameSender {
+  readonly #fd: number;
+  readonly #to: Buffer;
+
+  /** @throws SocketError when there is no such link. */
+  constructor(link: string) {
+    const index = call.indexOf(link) as number;
+    if (index === 0) throw new SocketError(`${link}: ${getSystemErrorMessage(-koffi.errno())}`);
+    // sockaddr_ll: a packet that has its Ethernet header needs no more than the link.
+    this.#to = Buffer.alloc(20);
+    this.#to.writeUInt16LE(AF_PACKET, 0);
+    this.#to.writeInt32LE(index, 4);
+    this.#fd = check('socket', call.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  }
+
+  /** @throws SocketError */
+  send(frame: Buffer): void {
+    check('sendto', Number(call.sendto(this.#fd, frame, frame.length, 0, this.#to, this.#to.length)));
+  }
+}
+
 /** Echo requests to one address, never fragmented. */
 export class EchoSocket {
   readonly #fd: number;
+  readonly #family: AddressFamily;
 
   /** @throws SocketError when there is no way to the address. */
   constructor(address: string, waitMs: number) {
-    this.#fd = check('socket', call.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
-    const discover = Buffer.alloc(4);
-    discover.writeUInt32LE(IP_PMTUDISC_DO);
-    check('setsockopt', call.setsockopt(this.#fd, IPPROTO_IP, IP_MTU_DISCOVER, discover, 4));
+    this.#family = familyOf(address);
+    const { domain, protocol, level, options } = FAMILIES[this.#family];
+    this.#fd = check('socket', call.socket(domain, SOCK_RAW | SOCK_CLOEXEC, protocol));
+    for (const [name, value] of options) {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(value);
+      check('setsockopt', call.setsockopt(this.#fd, level, name, bytes, bytes.length));
+    }
     setWait(this.#fd, waitMs);
-    check('connect', call.connect(this.#fd, socketAddress(address), 16));
+    const to = socketAddress(address);
+    check('connect', call.connect(this.#fd, to, to.length));
   }
 
   /** @throws SocketError */
@@ -107,10 +166,10 @@ export class EchoSocket {
     check('send', Number(call.send(this.#fd, bytes, bytes.length, 0)));
   }
 
-  /** A packet with its IPv4 header, or undefined when none came in time. @throws SocketError */
+  /** A packet, an IPv4 one with its header, or undefined when none came in time. @throws SocketError */
   async next(): Promise<Buffer | undefined> {
     const bytes = Buffer.alloc(MAX_FRAME_BYTES);
-    const length = await receive(this.#fd, bytes, Buffer.alloc(16));
+    const length = await receive(this.#fd, bytes, Buffer.alloc(28));
     return length === undefined ? undefined : bytes.subarray(0, length);
   }
 
@@ -119,7 +178,8 @@ export class EchoSocket {
     const value = Buffer.alloc(4);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(4);
-    return call.getsockopt(this.#fd, IPPROTO_IP, IP_MTU, value, length) === 0 ? value.readUInt32LE() : 0;
+    const { level, mtu } = FAMILIES[this.#family];
+    return call.getsockopt(this.#fd, level, mtu, value, length) === 0 ? value.readUInt32LE() : 0;
   }
 }
 
@@ -146,10 +206,13 @@ function setWait(fd: number, waitMs: number): void {
   check('setsockopt', call.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16));
 }
 
-function socketAddress(address: string): Buffer {
-  const bytes = Buffer.alloc(16);
-  bytes.writeUInt16LE(AF_INET, 0);
-  bytes.set(address.split('.').map(Number), 4);
+/** sockaddr_in or sockaddr_in6. */
+function socketAddress(text: string): Buffer {
+  const address = ipaddr.parse(text);
+  const isIpv6 = address.kind() === 'ipv6';
+  const bytes = Buffer.alloc(isIpv6 ? 28 : 16);
+  bytes.writeUInt16LE(isIpv6 ? AF_INET6 : AF_INET, 0);
+  bytes.set(address.toByteArray(), isIpv6 ? 8 : 4);
   return bytes;
 }
 
