@@ -20,7 +20,6 @@ const OPTIONS: Readonly<Record<NetworkKind, readonly string[]>> = {
 };
 const KINDS = ['plain', 'plain', 'ipv6', 'encrypted', 'encrypted-ipv6', 'routed'] as const;
 
-/** What is done in a cycle: something comes, something goes, something is altered. */
 export type Lane = 'make' | 'remove' | 'alter';
 
 export interface ChangeResult {

@@ -2,7 +2,10 @@ import { run } from '../lab/run.ts';
 import type { SeededRandom } from '../sim/raft/seeded-random.ts';
 import type { EngineContainer } from './engine-containers.ts';
 
-/** One container that asks for names, and what it is to be told: addresses by name, sorted; empty for names of nobody. */
+/**
+ * One container that asks for names, and what it may be told of each: addresses, sorted and joined by commas; nothing for names of
+ * nobody. A name that is known on several networks of the container has the addresses of one of them, as with Docker.
+ */
 export interface NameQuestions {
   from: EngineContainer;
   expected: ReadonlyMap<string, readonly string[]>;
@@ -42,9 +45,9 @@ export async function wronglyNamed(questions: readonly NameQuestions[]): Promise
     questions.map(async ({ from, expected }) => {
       const answers = await lookUpAll(from, [...expected.keys()]);
       return [...expected].flatMap(([name, wanted]) => {
-        const seen = answers.get(name) ?? [];
-        if (seen.join() === wanted.join()) return [];
-        return [`${from.name} on ${from.host.name} is told [${seen.join()}] for ${name}, not [${wanted.join()}]`];
+        const seen = (answers.get(name) ?? []).join();
+        if (wanted.includes(seen)) return [];
+        return [`${from.name} on ${from.host.name} is told [${seen}] for ${name}, not [${wanted.join('] or [')}]`];
       });
     }),
   );
@@ -87,16 +90,36 @@ export function nameQuestions(
   return [...places.values()].flatMap((candidates) => {
     const from = random.pick(candidates);
     if (from === undefined) return [];
-    const expected = new Map<string, string[]>([...services, ...gone].map((name) => [name, []]));
+    return [{ from, expected: expectedNames(from, running, serviceOfTask, [...services, ...gone]) }];
+  });
+}
+
+/** By name alone, and by name and network. */
+function expectedNames(
+  from: EngineContainer,
+  running: readonly EngineContainer[],
+  serviceOfTask: Names['serviceOfTask'],
+  others: readonly string[],
+): Map<string, string[]> {
+  const byNetwork = [...from.networks.keys()].map((network) => {
+    const addresses = new Map<string, string[]>();
     for (const to of running) {
-      const shared = [...to.networks].flatMap(([network, { address }]) =>
-        from.networks.has(network) ? [address] : [],
-      );
+      const address = to.networks.get(network)?.address;
       const service = serviceOfTask.get(to.taskId);
+      if (address === undefined) continue;
       for (const name of service === undefined ? [to.name] : [to.name, service]) {
-        expected.set(name, [...(expected.get(name) ?? []), ...shared].toSorted());
+        addresses.set(name, [...(addresses.get(name) ?? []), address].toSorted());
       }
     }
-    return [{ from, expected }];
+    return { network, addresses };
   });
+  const expected = new Map<string, string[]>();
+  for (const { network, addresses } of byNetwork) {
+    for (const [name, each] of addresses) {
+      expected.set(`${name}.${network}`, [each.join()]);
+      expected.set(name, [...(expected.get(name) ?? []), each.join()]);
+    }
+  }
+  for (const name of others) if (!expected.has(name)) expected.set(name, ['']);
+  return expected;
 }
