@@ -10,7 +10,9 @@ const MAX = { networks: 6, containers: 12, services: 4, replicas: 4 };
 const MIN = { networks: 3, containers: 4, services: 1 };
 const PATIENCE = { check: false, timeoutMs: 90_000 };
 /** Little room, and used again and again: what is left of a former holder is met by the next one. */
-const SMALL_SUBNETS = ['10.66.1.0/28', '10.66.2.0/28', '10.66.3.0/29'];
+const SMALL_SUBNETS = ['10.66.1.0/27', '10.66.2.0/27', '10.66.3.0/29'];
+/** Tasks would wait for an address here until somebody goes. */
+const TINY = '/29';
 const OPTIONS: Readonly<Record<NetworkKind, readonly string[]>> = {
   plain: [],
   ipv6: ['--ipv6'],
@@ -61,11 +63,12 @@ export class Changes {
     const [network, container, service] = [idle.networks, idle.containers, idle.services].map(
       (each) => each.length > 0,
     );
+    const roomy = idle.networks.filter(({ subnet }) => subnet?.endsWith(TINY) !== true);
     if (lane === 'make') {
       return [
         [MAX.networks - networks.size, () => this.#createNetwork()],
         [some(network === true, MAX.containers - containers.size), () => this.#run(idle.networks)],
-        [some(network === true, MAX.services - services.size), () => this.#createService(idle.networks)],
+        [some(roomy.length > 0, MAX.services - services.size), () => this.#createService(roomy)],
       ];
     }
     if (lane === 'remove') {

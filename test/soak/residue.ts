@@ -1,20 +1,18 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import type { Host } from '../lab/host.ts';
 import { familyOf } from '../lab/processes.ts';
-import { different } from './kernel-rows.ts';
 
 /** What a host has, by kind, as names that do not change while nothing does. */
 export type HostState = ReadonlyMap<string, readonly string[]>;
 
 const COMMANDS: Readonly<Record<string, string>> = {
   namespaces: "ip netns | awk '{print $1}'",
-  'engine namespaces': 'ls /run/docker/netns | grep -v default',
   links: "ip -o link | awk -F': ' '{print $2}' | cut -d@ -f1",
   routes: 'ip route show table all; ip -6 route show table all type blackhole',
   rules: 'ip rule',
   'permanent neighbours': 'ip neigh show nud permanent',
   'nftables tables': 'nft list tables | grep -i waggle',
-  mounts: "awk '{print $2}' /proc/self/mounts | grep -E '^/(run|var/lib)/'",
+  mounts: "awk '{print $2}' /proc/self/mounts | grep -E '^/(run|var/lib)/' | grep -v /waggle-lab",
   'engine networks': "docker network ls --format '{{.Driver}} {{.Name}}'",
   'engine containers': "docker ps -a --format '{{.Names}}'",
   tunnels: 'ls /run/wireguard 2>/dev/null',
@@ -33,9 +31,17 @@ export async function hostState(host: Host): Promise<HostState> {
   return new Map([...entries, ['processes', processes(host)]]);
 }
 
-/** What has come and what has gone between two looks at a host. */
+/** What has come between two looks at a host and not gone again. */
 export function residue(host: Host, before: HostState, after: HostState): string[] {
-  return [...after].flatMap(([kind, now]) => different(`${host.name} ${kind}`, before.get(kind) ?? [], now));
+  return [...after].flatMap(([kind, now]) => {
+    const rest = [...(before.get(kind) ?? [])];
+    const left = now.filter((each) => {
+      const at = rest.indexOf(each);
+      if (at >= 0) rest.splice(at, 1);
+      return at < 0;
+    });
+    return left.length === 0 ? [] : [`${host.name} ${kind}: left ${left.join('; ')}`];
+  });
 }
 
 /** Dead children of the host's processes that nobody has waited for, by name. Orphans are not the host's any more. */
@@ -48,11 +54,10 @@ export function zombies(host: Host): string[] {
   });
 }
 
-/** Names of what runs in the host, numbered; without the engine and what it starts, which it is to clear away itself. */
+/** Names of what runs in the host, without the engine and what it starts, which it is to clear away itself. */
 function processes(host: Host): string[] {
   const names = familyOf(host.options.holderPid).flatMap((pid) => statOf(pid)?.name ?? []);
-  const others = names.filter((name) => !/^(dockerd|containerd|docker-proxy|runc)/.test(name)).toSorted();
-  return others.map((name, at) => `${name}#${others.slice(0, at).filter((each) => each === name).length}`);
+  return names.filter((name) => !/^(dockerd|containerd|docker-proxy|runc)/.test(name)).toSorted();
 }
 
 function statOf(pid: number): { name: string; state: string; parent: number } | undefined {

@@ -3,6 +3,7 @@ import { messageOf } from '../../proto/runtime/errors.ts';
 import { leftovers, removeAllContainers, startCommand } from '../fixtures/network-swarm.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
+import { apiJson } from '../lab/swarm.ts';
 import { SeededRandom } from '../sim/raft/seeded-random.ts';
 import { type ChangeResult, Changes, type Lane } from './changes.ts';
 import { Inspection, type InspectionReport } from './inspection.ts';
@@ -187,7 +188,7 @@ export class Soak {
     this.#calmSince = this.#modules.clock.monotonic();
   }
 
-  /** Takes everything away. @returns what is still there. */
+  /** Takes everything away. @returns what is still there: nothing, or what cannot be got rid of. */
   async #end(): Promise<string[]> {
     const { swarm } = this.#modules;
     const manager = swarm.lab.host(0);
@@ -198,6 +199,7 @@ export class Soak {
     for (const { name } of [...this.#inventory.networks.values()]) {
       await eventually(`${name} to be removed`, () => manager.waggle(['network', 'rm', name]), END);
     }
+    for (const of of [this.#inventory.services, this.#inventory.containers, this.#inventory.networks]) of.clear();
     return [...violations, ...(await this.#untilNothingIsLeft())];
   }
 
@@ -237,6 +239,7 @@ export class Soak {
       END,
     ).catch(() => undefined);
     const { violations } = await this.#inspection.run(PATIENCE_MS);
-    return [...left, ...violations];
+    const tasks = await apiJson<unknown[]>(swarm.lab.host(0), 'GET', '/tasks');
+    return [...left, ...violations, ...(tasks.length === 0 ? [] : [`${tasks.length} tasks of services that are gone`])];
   }
 }
