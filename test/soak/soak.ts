@@ -199,7 +199,7 @@ export class Soak {
     for (const { name } of [...this.#inventory.networks.values()]) {
       await eventually(`${name} to be removed`, () => manager.waggle(['network', 'rm', name]), END);
     }
-    for (const of of [this.#inventory.services, this.#inventory.containers, this.#inventory.networks]) of.clear();
+    for (const kind of [this.#inventory.services, this.#inventory.containers, this.#inventory.networks]) kind.clear();
     return [...violations, ...(await this.#untilNothingIsLeft())];
   }
 
