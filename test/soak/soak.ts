@@ -26,7 +26,7 @@ const AFTERMATH_MS = 8_000;
 
 /** Refusals that one must expect, since nobody looks first whether a change makes sense. */
 const JUST =
-  /is in use by|already exists in network|is not connected to|is not running|No such container|no available|not found|exhausted|could not find an available/i;
+  /is in use by|update out of sequence|already exists in network|is not connected to|is not running|No such container|no available|not found|exhausted|could not find an available/i;
 
 export interface SoakOptions {
   cycles: number;
