@@ -9,7 +9,7 @@ import { apiJson } from '../lab/swarm.ts';
 import type { SeededRandom } from '../sim/raft/seeded-random.ts';
 
 const MANAGERS = 3;
-const SLOW = { timeoutMs: 120_000, everyMs: 250 };
+const SLOW = { timeoutMs: 240_000, everyMs: 250 };
 
 /** Hosts of which the first three are managers, and what is going on with them. */
 export class SoakSwarm {
