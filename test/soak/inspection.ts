@@ -13,6 +13,8 @@ import { serviceDifferences, type SwarmView, swarmView } from './swarm-view.ts';
 /** Names that nobody has any more are asked for, the newest first; each costs a second, since it goes on to servers that are not there. */
 const GONE_NAMES = 4;
 const AGAIN_MS = 300;
+const LATE_MS = 15_000;
+const LEAST_MS = 20_000;
 
 export interface InspectionModules {
   swarm: SoakSwarm;
@@ -27,6 +29,8 @@ export interface InspectionReport {
   violations: string[];
   /** From the end of the faults until each kind of thing was right, ms. */
   settledMs: Record<string, number>;
+  /** What was the last to become right where it took long. */
+  late: string[];
 }
 
 /** One thing to look at. @returns what is wrong with it. */
@@ -62,19 +66,28 @@ export class Inspection {
       names: () => this.#names(),
       zombies: () => Promise.resolve(swarm.hosts.flatMap(zombies)),
     };
+    const late: string[] = [];
     for (const [name, look] of Object.entries(looks)) {
-      violations.push(...(await this.#until(look, began + patienceMs)).map((each) => `${name}: ${each}`));
+      const beganToLook = clock.monotonic();
+      const { wrong, before } = await this.#until(look, began + patienceMs);
+      violations.push(...wrong.map((each) => `${name}: ${each}`));
       settledMs[name] = Math.round(clock.monotonic() - began);
+      if (wrong.length === 0 && clock.monotonic() - beganToLook > LATE_MS)
+        late.push(...before.map((each) => `${name}: ${each}`));
     }
-    return { violations, settledMs };
+    return { violations, settledMs, late };
   }
 
-  /** Looks again and again, once at least, until nothing is wrong or it is too late. */
-  async #until(look: Look, deadline: number): Promise<string[]> {
+  /** Looks again and again, for a moment at least, until nothing is wrong or it is too late. @returns also what was found the time before. */
+  async #until(look: Look, deadline: number): Promise<{ wrong: string[]; before: string[] }> {
     const { clock } = this.#modules;
-    for (;;) {
+    const began = clock.monotonic();
+    let again = false;
+    for (let before: string[] = []; ; ) {
       const wrong = await look().catch((error: unknown) => [messageOf(error)]);
-      if (wrong.length === 0 || clock.monotonic() > deadline) return wrong;
+      if (wrong.length === 0 || (clock.monotonic() > deadline && again)) return { wrong, before };
+      again = clock.monotonic() - began > LEAST_MS;
+      before = wrong;
       await sleep(clock, AGAIN_MS);
     }
   }

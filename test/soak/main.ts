@@ -1,5 +1,5 @@
 /**
- * `npm run soak [-- --cycles N --seed S --hosts N --check N]`: networks, containers and services come and go on hosts of this machine that are
+ * `npm run soak [-- --cycles N --seed S --hosts N --check N --minutes N]`: networks, containers and services come and go on hosts of this machine that are
  * killed, frozen and cut off. With `--keep` the lab stays as it is when something was wrong.
  */
 import { cpSync, mkdtempSync } from 'node:fs';
@@ -8,9 +8,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
-import { daemonSize } from './residue.ts';
 import { Soak } from './soak.ts';
 import { createSoakSwarm } from './soak-swarm.ts';
+
+const MINUTE_MS = 60_000;
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     hosts: { type: 'string', default: '4' },
     check: { type: 'string', default: '20' },
+    minutes: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -28,21 +30,17 @@ const say = (line: string): void => {
 };
 
 const swarm = await createSoakSwarm(Number(values.hosts), say);
-const sizes = (): string =>
-  swarm.hosts
-    .map((host) => {
-      const size = daemonSize(host);
-      return `${host.name} ${size?.residentMiB} MiB, ${size?.files} files after ${size?.upSeconds} s`;
-    })
-    .join('; ');
 const violations: string[] = [];
 try {
   say(`${swarm.hosts.length} hosts, three of them managers, seed ${values.seed}`);
-  const options = { cycles: Number(values.cycles), seed: Number(values.seed), checkEvery: Number(values.check) };
+  const options = {
+    cycles: Number(values.cycles),
+    seed: Number(values.seed),
+    checkEvery: Number(values.check),
+    ...(values.minutes === undefined ? {} : { limitMs: Number(values.minutes) * MINUTE_MS }),
+  };
   const soak = new Soak(options, { swarm, clock: systemClock, say });
-  say(`daemons: ${sizes()}`);
   violations.push(...(await soak.run()));
-  say(`daemons: ${sizes()}`);
   say(JSON.stringify(soak.counts));
   for (const [text, count] of [...soak.refusals].toSorted(([a], [b]) => (a < b ? -1 : 1))) say(`  ${count} x ${text}`);
 } catch (error) {

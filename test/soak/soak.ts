@@ -8,7 +8,7 @@ import { SeededRandom } from '../sim/raft/seeded-random.ts';
 import { type ChangeResult, Changes, type Lane } from './changes.ts';
 import { Inspection, type InspectionReport } from './inspection.ts';
 import { Inventory } from './inventory.ts';
-import { type HostState, hostState, residue } from './residue.ts';
+import { daemonSize, type HostState, hostState, residue } from './residue.ts';
 import { LONE_SOAK_FAULTS, SOAK_FAULTS } from './soak-faults.ts';
 import type { SoakSwarm } from './soak-swarm.ts';
 
@@ -16,8 +16,8 @@ import type { SoakSwarm } from './soak-swarm.ts';
 const FAULT = 0.25;
 const LONE_FAULT = 0.06;
 const SECOND_FAULT = 0.25;
-/** Seconds are enough on a machine that has nothing else to do; calls that were lost are noticed by comparing, 40 s later at the most. */
-const PATIENCE_MS = 180_000;
+/** Seconds are enough on a machine that has nothing else to do; what it takes is told. Calls that were lost are noticed by comparing, a minute later at the most. */
+const PATIENCE_MS = 300_000;
 /** Cycles at the same time. */
 const HANDS = 3;
 const END = { timeoutMs: 120_000, everyMs: 500 };
@@ -25,13 +25,18 @@ const END = { timeoutMs: 120_000, everyMs: 500 };
 const AFTERMATH_MS = 8_000;
 
 /** Refusals that one must expect: nobody looks first whether a change makes sense, and a busy machine may be without a leader for a while. */
-const JUST =
-  /is in use by|update out of sequence|already exists in network|is not connected to|is not running|No such container|no available|not found|no manager can be reached|does not have a leader|context deadline exceeded|in time|could not find an available/i;
+const JUST = [
+  /is in use by|update out of sequence|already exists in network|is not connected to|is not running|could not find an available IP/,
+  /No such container|not found/,
+  /no manager can be reached|does not have a leader|leadership was lost|no answer from|Connection dropped|in time/,
+];
 
 export interface SoakOptions {
   cycles: number;
   seed: number;
   checkEvery: number;
+  /** Milliseconds after which no more cycles begin; none when absent. */
+  limitMs?: number;
 }
 
 export interface SoakModules {
@@ -71,9 +76,11 @@ export class Soak {
 
   /** @returns what was wrong; it ends early when something is. */
   async run(): Promise<string[]> {
-    const { cycles, checkEvery } = this.#options;
+    const { cycles, checkEvery, limitMs } = this.#options;
+    const { clock } = this.#modules;
     await this.#look();
-    for (let done = 0; done < cycles; ) {
+    const deadline = clock.monotonic() + (limitMs ?? Number.POSITIVE_INFINITY);
+    for (let done = 0; done < cycles && clock.monotonic() < deadline; ) {
       let left = Math.min(checkEvery, cycles - done);
       done += left;
       const hand = async (): Promise<void> => {
@@ -124,7 +131,7 @@ export class Soak {
     const isCalm = this.#fault === undefined && began - this.#calmSince > AFTERMATH_MS;
     const key = `${isCalm ? 'calm' : 'fault'} ${name}: ${words}`;
     this.refusals.set(key, (this.refusals.get(key) ?? 0) + 1);
-    if (isCalm && !JUST.test(text))
+    if (isCalm && !JUST.some((pattern) => pattern.test(text)))
       this.#violations.push(`refused without a fault: ${name} ${object}: ${text.slice(-300)}`);
   }
 
@@ -169,16 +176,19 @@ export class Soak {
 
   async #inspect(cycle: number): Promise<void> {
     await this.#calm();
-    const { violations, settledMs } = await this.#inspection.run(PATIENCE_MS);
-    this.#violations.push(...violations);
-    this.#tell(cycle, settledMs);
+    const report = await this.#inspection.run(PATIENCE_MS);
+    this.#violations.push(...report.violations);
+    this.#tell(cycle, report);
   }
 
-  #tell(cycle: number, settledMs: InspectionReport['settledMs']): void {
+  #tell(cycle: number, { settledMs, late }: InspectionReport): void {
+    const { swarm } = this.#modules;
     const { networks, containers, services } = this.#inventory;
     const has = `${networks.size} networks, ${containers.size} containers, ${services.size} services`;
     const times = Object.entries(settledMs).map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)}`);
     this.#modules.say(`cycle ${cycle}: ${has}; right after ${times.join(', ')} s`);
+    this.#modules.say(`    daemons: ${swarm.hosts.map((host) => `${host.name} ${sizeWords(host)}`).join('; ')}`);
+    for (const each of late) this.#modules.say(`    late: ${each.slice(0, 400)}`);
   }
 
   async #calm(): Promise<void> {
@@ -242,4 +252,9 @@ export class Soak {
     const tasks = await apiJson<unknown[]>(swarm.lab.host(0), 'GET', '/tasks');
     return [...left, ...violations, ...(tasks.length === 0 ? [] : [`${tasks.length} tasks of services that are gone`])];
   }
+}
+
+function sizeWords(host: Host): string {
+  const size = daemonSize(host);
+  return size === undefined ? 'away' : `${size.residentMiB} MiB, ${size.files} files after ${size.upSeconds} s`;
 }
