@@ -18,6 +18,8 @@ const LONE_FAULT = 0.06;
 const SECOND_FAULT = 0.25;
 /** Seconds are enough on a machine that has nothing else to do; what it takes is told. Calls that were lost are noticed by comparing, a minute later at the most. */
 const PATIENCE_MS = 300_000;
+/** Connections come and go with who leads. */
+const MORE_FILES = 20;
 /** Cycles at the same time. */
 const HANDS = 3;
 const END = { timeoutMs: 120_000, everyMs: 500 };
@@ -62,6 +64,7 @@ export class Soak {
   readonly #inspection: Inspection;
   readonly #violations: string[] = [];
   readonly #before = new Map<Host, HostState>();
+  readonly #filesBefore = new Map<Host, number>();
   #fault: Promise<void> | undefined;
   #calmSince = 0;
 
@@ -106,7 +109,9 @@ export class Soak {
     for (const host of hosts) {
       await eventually(`${host.name} to be empty`, async () => (await leftovers(host)).length === 0, END);
       this.#before.set(host, await hostState(host));
+      this.#filesBefore.set(host, daemonSize(host)?.files ?? 0);
     }
+    this.#modules.say(`begin: daemons: ${this.#sizes()}`);
   }
 
   /** Something comes, something goes, and mostly something is altered. */
@@ -187,8 +192,12 @@ export class Soak {
     const has = `${networks.size} networks, ${containers.size} containers, ${services.size} services`;
     const times = Object.entries(settledMs).map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)}`);
     this.#modules.say(`cycle ${cycle}: ${has}; right after ${times.join(', ')} s`);
-    this.#modules.say(`    daemons: ${swarm.hosts.map((host) => `${host.name} ${sizeWords(host)}`).join('; ')}`);
+    this.#modules.say(`    daemons: ${this.#sizes()}`);
     for (const each of late) this.#modules.say(`    late: ${each.slice(0, 400)}`);
+  }
+
+  #sizes(): string {
+    return this.#modules.swarm.hosts.map((host) => `${host.name} ${sizeWords(host)}`).join('; ');
   }
 
   async #calm(): Promise<void> {
@@ -250,6 +259,11 @@ export class Soak {
     ).catch(() => undefined);
     const { violations } = await this.#inspection.run(PATIENCE_MS);
     const tasks = await apiJson<unknown[]>(swarm.lab.host(0), 'GET', '/tasks');
+    for (const host of swarm.hosts) {
+      const [files, before] = [daemonSize(host)?.files ?? 0, this.#filesBefore.get(host) ?? 0];
+      if (files > before + MORE_FILES) left.push(`${host.name}'s daemon has ${files} files open, and had ${before}`);
+    }
+    this.#modules.say(`end: daemons: ${this.#sizes()}`);
     return [...left, ...violations, ...(tasks.length === 0 ? [] : [`${tasks.length} tasks of services that are gone`])];
   }
 }
