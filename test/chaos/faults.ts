@@ -7,8 +7,11 @@ import { apiJson } from '../lab/swarm.ts';
 import type { SeededRandom } from '../sim/raft/seeded-random.ts';
 import type { ManagerGroup } from './manager-group.ts';
 
-/** Something that happens to one of the managers, and is over when its promise resolves. */
-export type Fault = (group: ManagerGroup, victim: Host, random: SeededRandom) => Promise<void>;
+/** Something that happens to one of several hosts, and is over when its promise resolves. */
+export type Fault<Place = ManagerGroup> = (place: Place, victim: Host, random: SeededRandom) => Promise<void>;
+
+/** What a fault needs of the hosts around its victim. */
+export type Surroundings = Pick<ManagerGroup, 'startDaemon' | 'others' | 'drop' | 'hearAll'>;
 
 const FREEZE_MS = { min: 500, max: 8_000 };
 const CUT_MS = { min: 300, max: 6_000 };
@@ -18,12 +21,12 @@ const SLOW = { timeoutMs: 120_000 };
 
 type Range = Readonly<{ min: number; max: number }>;
 
-function hold(random: SeededRandom, { min, max }: Range): Promise<void> {
+export function hold(random: SeededRandom, { min, max }: Range): Promise<void> {
   return sleep(systemClock, random.int(min, max));
 }
 
 /** What may happen to several managers at once. */
-export const FAULTS: Readonly<Record<string, Fault>> = {
+export const FAULTS: Readonly<Record<string, Fault<Surroundings>>> = {
   async kill(group, victim, random) {
     await victim.stopService('daemon', 'SIGKILL');
     await hold(random, DOWN_MS);

@@ -6,6 +6,7 @@ import type { Host } from '../lab/host.ts';
 import { createLab, type Lab } from '../lab/lab.ts';
 import { run } from '../lab/run.ts';
 import { api, apiJson } from '../lab/swarm.ts';
+import { dropPackets, passPackets } from './packet-drops.ts';
 
 const DATA_DIR = '/var/lib/waggle';
 /** Room for the log and some snapshots, little enough to be filled at once. */
@@ -148,18 +149,12 @@ export class ManagerGroup {
   }
 
   /** Drops what comes in from, or goes out to, these hosts; the other direction stays open. */
-  async drop(host: Host, direction: 'in' | 'out', peers: readonly Host[]): Promise<void> {
-    const [hook, field] = direction === 'in' ? ['input', 'saddr'] : ['output', 'daddr'];
-    const rules = peers.map(({ address }) => `ip ${field} ${address} drop`);
-    const lines = [`type filter hook ${hook} priority -300; policy accept;`, ...rules];
-    const input = `table ip chaos_${direction} {\n chain drops {\n${lines.join('\n')}\n}\n}\n`;
-    await host.exec(['nft', '-f', '-'], { input });
+  drop(host: Host, direction: 'in' | 'out', peers: readonly Host[]): Promise<void> {
+    return dropPackets(host, direction, peers);
   }
 
-  async hearAll(host: Host): Promise<void> {
-    for (const direction of ['in', 'out']) {
-      await host.exec(['nft', 'delete', 'table', 'ip', `chaos_${direction}`], { check: false });
-    }
+  hearAll(host: Host): Promise<void> {
+    return passPackets(host);
   }
 
   /** Leaves no block free where the daemon keeps its data. */

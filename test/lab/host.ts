@@ -13,6 +13,16 @@ const FOLDERS = ['run', 'lib-docker', 'lib-waggle', 'lib-containerd'] as const;
 const UP_MS = 90_000;
 const ENGINE_STARTS = 3;
 
+/** The host's links to the lab's switches stay, with their addresses. */
+const WIPE = [
+  "awk '{print $2}' /proc/self/mounts | grep -E '^/(run|var/lib/docker)/' | sort -ru | xargs -r -n1 umount -l 2>/dev/null",
+  'rm -rf /run/* && mkdir -p /run/netns /run/lock',
+  'nft flush ruleset',
+  "ip -br link | awk '{print $1}' | cut -d@ -f1 | grep -vE '^(lo|eth[01])$' | xargs -r -n1 ip link del 2>/dev/null",
+  'ip route show table all type blackhole | while read -r route; do ip route del $route; done',
+  'ip neigh flush all nud permanent',
+].join('\n');
+
 /** Programs that a host can run in the background, one of each. */
 type Service = 'engine' | 'daemon';
 
@@ -154,6 +164,11 @@ export class Host {
       await untilGone(left);
     }
     this.#pids.clear();
+  }
+
+  /** After `crash`: what a machine that is started anew does not find either, in its kernel and under /run. */
+  async wipe(): Promise<void> {
+    await this.exec(['sh', '-c', WIPE]);
   }
 
   /** Unplugs the host from the switch. */

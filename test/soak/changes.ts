@@ -1,0 +1,279 @@
+import type { Host } from '../lab/host.ts';
+import { startCommand } from '../fixtures/network-swarm.ts';
+import { TEST_IMAGE } from '../lab/image.ts';
+import type { RunResult } from '../lab/run.ts';
+import type { SeededRandom } from '../sim/raft/seeded-random.ts';
+import type { Inventory, KnownContainer, KnownNetwork, KnownService, NetworkKind } from './inventory.ts';
+import type { SoakSwarm } from './soak-swarm.ts';
+
+const MAX = { networks: 6, containers: 12, services: 4, replicas: 4 };
+const MIN = { networks: 3, containers: 4, services: 1 };
+const PATIENCE = { check: false, timeoutMs: 90_000 };
+/** Little room, and used again and again: what is left of a former holder is met by the next one. */
+const SMALL_SUBNETS = ['10.66.1.0/27', '10.66.2.0/27', '10.66.3.0/29'];
+/** Tasks would wait for an address here until somebody goes. */
+const TINY = '/29';
+const OPTIONS: Readonly<Record<NetworkKind, readonly string[]>> = {
+  plain: [],
+  ipv6: ['--ipv6'],
+  encrypted: ['--opt', 'encrypted'],
+  'encrypted-ipv6': ['--opt', 'encrypted', '--ipv6'],
+  routed: ['-o', 'waggle.datapath=routed'],
+};
+const KINDS = ['plain', 'plain', 'ipv6', 'encrypted', 'encrypted-ipv6', 'routed'] as const;
+
+export type Lane = 'make' | 'remove' | 'alter';
+
+export interface ChangeResult {
+  name: string;
+  object: string;
+  ok: boolean;
+  /** What was said when it failed. */
+  text: string;
+}
+
+type Act = () => Promise<ChangeResult>;
+
+/** Changes of what runs in the swarm, chosen by chance among those that are possible. */
+export class Changes {
+  readonly #swarm: SoakSwarm;
+  readonly #inventory: Inventory;
+  readonly #random: SeededRandom;
+
+  constructor(modules: { swarm: SoakSwarm; inventory: Inventory; random: SeededRandom }) {
+    this.#swarm = modules.swarm;
+    this.#inventory = modules.inventory;
+    this.#random = modules.random;
+  }
+
+  /** Begins one. @returns undefined when nothing of the kind can be done now. */
+  begin(lane: Lane): Promise<ChangeResult> | undefined {
+    const bag = this.#choices(lane).flatMap(([weight, act]) => Array.from({ length: Math.max(0, weight) }, () => act));
+    return this.#random.pick(bag)?.();
+  }
+
+  #choices(lane: Lane): [number, Act][] {
+    const { networks, containers, services } = this.#inventory;
+    const idle = {
+      networks: this.#inventory.idle(networks),
+      containers: this.#inventory.idle(containers),
+      services: this.#inventory.idle(services),
+    };
+    const some = (condition: boolean, weight: number): number => (condition ? weight : 0);
+    const [network, container, service] = [idle.networks, idle.containers, idle.services].map(
+      (each) => each.length > 0,
+    );
+    const roomy = idle.networks.filter(({ subnet }) => subnet?.endsWith(TINY) !== true);
+    if (lane === 'make') {
+      return [
+        [MAX.networks - networks.size, () => this.#createNetwork()],
+        [some(network === true, MAX.containers - containers.size), () => this.#run(idle.networks)],
+        [some(roomy.length > 0, MAX.services - services.size), () => this.#createService(roomy)],
+      ];
+    }
+    if (lane === 'remove') {
+      return [
+        [some(network === true, networks.size - MIN.networks), () => this.#removeNetwork(idle.networks)],
+        [some(container === true, containers.size - MIN.containers), () => this.#removeContainer(idle.containers)],
+        [some(service === true, services.size - MIN.services), () => this.#removeService(idle.services)],
+      ];
+    }
+    return [
+      [some(service === true, 2), () => this.#scale(idle.services)],
+      [some(service === true, 2), () => this.#update(idle.services)],
+      [some(service === true, 1), () => this.#killTask()],
+      [some(container === true && network === true, 3), () => this.#connect(idle.containers, idle.networks)],
+      [some(container === true && network === true, 2), () => this.#disconnect(idle.containers, idle.networks)],
+      [some(container === true, 2), () => this.#restart(idle.containers)],
+    ];
+  }
+
+  async #createNetwork(): Promise<ChangeResult> {
+    const { networks } = this.#inventory;
+    const name = this.#inventory.name('n');
+    const kind = this.#random.pick(KINDS) ?? 'plain';
+    const taken = new Set([...networks.values()].map(({ subnet }) => subnet));
+    const free = SMALL_SUBNETS.filter((subnet) => !taken.has(subnet));
+    const subnet = this.#random.chance(0.5) ? this.#random.pick(free) : undefined;
+    const subnets = [
+      ...(subnet === undefined ? [] : ['--subnet', subnet]),
+      ...(kind.endsWith('ipv6') ? ['--subnet', `fd00:${name.slice(1)}::/64`] : []),
+    ];
+    const known: KnownNetwork = {
+      name,
+      kind,
+      certainty: 'unsure',
+      busy: true,
+      ...(subnet === undefined ? {} : { subnet }),
+    };
+    networks.set(name, known);
+    const args = ['network', 'create', '-d', 'overlay', '--attachable', ...OPTIONS[kind], ...subnets, name];
+    return this.#made(`create ${kind} network`, known, this.#ask(args));
+  }
+
+  async #removeNetwork(idle: readonly KnownNetwork[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    return this.#removed('remove network', this.#inventory.networks, known, this.#ask(['network', 'rm', known.name]));
+  }
+
+  async #run(networks: readonly KnownNetwork[]): Promise<ChangeResult> {
+    const host = this.#random.pick(this.#swarm.hosts) ?? this.#swarm.lab.host(0);
+    const name = this.#inventory.name('c');
+    const network = this.#random.pick(networks)?.name ?? '';
+    const known: KnownContainer = { name, host, certainty: 'unsure', busy: true };
+    this.#inventory.containers.set(name, known);
+    const options = this.#random.chance(0.4) ? ['--restart', 'always'] : [];
+    return this.#made('run', known, this.#onHost(host, startCommand(name, network, ...options)));
+  }
+
+  async #removeContainer(idle: readonly KnownContainer[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    const removal = this.#onHost(known.host, ['rm', '-f', known.name]);
+    return this.#removed('remove container', this.#inventory.containers, known, removal);
+  }
+
+  async #createService(networks: readonly KnownNetwork[]): Promise<ChangeResult> {
+    const name = this.#inventory.name('s');
+    const chosen = this.#random.shuffle(networks).slice(0, this.#random.chance(0.3) ? 2 : 1);
+    const replicas = this.#random.chance(0.25) ? 'global' : this.#random.int(1, MAX.replicas);
+    const known: KnownService = {
+      name,
+      networks: chosen.map((network) => network.name),
+      replicas,
+      certainty: 'unsure',
+      busy: true,
+    };
+    this.#inventory.services.set(name, known);
+    const mode = replicas === 'global' ? ['--mode', 'global'] : ['--replicas', String(replicas)];
+    const order = this.#random.chance(0.3) ? ['--update-order', 'start-first'] : [];
+    const networkArgs = chosen.flatMap((network) => ['--network', network.name]);
+    const pace = '--restart-delay 500ms --stop-grace-period 1s --update-monitor 500ms --update-parallelism 2';
+    const args = ['service', 'create', '-d', '--name', name, ...mode, ...order, ...networkArgs, ...pace.split(' ')];
+    const command = [...args, '--update-failure-action', 'continue', TEST_IMAGE, 'sleep', '100000'];
+    return this.#made('create service', known, this.#ask(command));
+  }
+
+  async #removeService(idle: readonly KnownService[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    return this.#removed('remove service', this.#inventory.services, known, this.#ask(['service', 'rm', known.name]));
+  }
+
+  async #scale(idle: readonly KnownService[]): Promise<ChangeResult> {
+    const known = this.#take(
+      idle.filter(({ replicas }) => replicas !== 'global').length > 0
+        ? idle.filter(({ replicas }) => replicas !== 'global')
+        : idle,
+    );
+    if (known.replicas === 'global') return this.#update([known]);
+    const replicas = this.#random.int(0, MAX.replicas);
+    known.replicas = undefined;
+    const result = await this.#altered(
+      'scale',
+      known,
+      this.#ask(['service', 'scale', '-d', `${known.name}=${replicas}`]),
+    );
+    if (result.ok) known.replicas = replicas;
+    return result;
+  }
+
+  async #update(idle: readonly KnownService[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    const change = ['--env-add', `TURN=${this.#inventory.name('')}`];
+    return this.#altered('update service', known, this.#ask(['service', 'update', '-d', ...change, known.name]));
+  }
+
+  /** Any one, as a process that dies. */
+  async #killTask(): Promise<ChangeResult> {
+    const host = this.#random.pick(this.#swarm.hosts) ?? this.#swarm.lab.host(0);
+    const script =
+      'id=$(docker ps -q --filter label=com.docker.swarm.task.id | head -1); [ -z "$id" ] || docker kill "$id"';
+    return resultOf('kill a task', host.name, await host.exec(['sh', '-c', script], PATIENCE));
+  }
+
+  async #connect(idle: readonly KnownContainer[], networks: readonly KnownNetwork[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    const network = this.#random.pick(networks)?.name ?? '';
+    return this.#altered('connect', known, this.#onHost(known.host, ['network', 'connect', network, known.name]));
+  }
+
+  async #disconnect(idle: readonly KnownContainer[], networks: readonly KnownNetwork[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    const network = this.#random.pick(networks)?.name ?? '';
+    const force = this.#random.chance(0.5) ? ['-f'] : [];
+    const command = ['network', 'disconnect', ...force, network, known.name];
+    return this.#altered('disconnect', known, this.#onHost(known.host, command));
+  }
+
+  async #restart(idle: readonly KnownContainer[]): Promise<ChangeResult> {
+    const known = this.#take(idle);
+    const [name, command] = this.#random.pick([
+      ['stop', ['stop', '-t', '0', known.name]],
+      ['start', ['start', known.name]],
+      ['restart', ['restart', '-t', '0', known.name]],
+      ['kill', ['kill', known.name]],
+    ] as const) ?? ['start', ['start', known.name]];
+    return this.#altered(`${name} container`, known, this.#onHost(known.host, command));
+  }
+
+  #take<T extends { busy: boolean }>(from: readonly T[]): T {
+    const chosen = this.#random.pick(from);
+    if (chosen === undefined) throw new Error('there is nothing to choose from');
+    chosen.busy = true;
+    return chosen;
+  }
+
+  #ask(args: readonly string[]): Promise<RunResult> {
+    const manager = this.#swarm.someManager(this.#random);
+    return this.#random.chance(0.8) ? manager.swarmDocker(args, PATIENCE) : manager.waggle(args, PATIENCE);
+  }
+
+  /** By either socket. */
+  #onHost(host: Host, args: readonly string[]): Promise<RunResult> {
+    return this.#random.chance(0.5) ? host.swarmDocker(args, PATIENCE) : host.docker(args, PATIENCE);
+  }
+
+  async #made(
+    name: string,
+    known: KnownNetwork | KnownContainer | KnownService,
+    running: Promise<RunResult>,
+  ): Promise<ChangeResult> {
+    const result = await this.#altered(name, known, running);
+    if (result.ok) known.certainty = 'sure';
+    return result;
+  }
+
+  async #removed<T extends KnownNetwork | KnownContainer | KnownService>(
+    name: string,
+    of: Map<string, T>,
+    known: T,
+    running: Promise<RunResult>,
+  ): Promise<ChangeResult> {
+    const before = known.certainty;
+    known.certainty = 'unsure';
+    const result = await this.#altered(name, known, running);
+    if (result.ok) this.#inventory.forget(of, known.name);
+    else if (isRefusal(result.text)) known.certainty = before;
+    return result;
+  }
+
+  async #altered(
+    name: string,
+    known: { name: string; busy: boolean },
+    running: Promise<RunResult>,
+  ): Promise<ChangeResult> {
+    try {
+      return resultOf(name, known.name, await running);
+    } finally {
+      known.busy = false;
+    }
+  }
+}
+
+/** The swarm has said no: nothing was changed. */
+function isRefusal(text: string): boolean {
+  return /is in use by|has active endpoints/.test(text);
+}
+
+function resultOf(name: string, object: string, { exitCode, stderr, stdout }: RunResult): ChangeResult {
+  return { name, object, ok: exitCode === 0, text: exitCode === 0 ? '' : `${stderr}${stdout}`.trim() };
+}

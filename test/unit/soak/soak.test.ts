@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { Host } from '../../lab/host.ts';
+import { SeededRandom } from '../../sim/raft/seeded-random.ts';
+import type { EngineContainer } from '../../soak/engine-containers.ts';
+import { Inventory, type KnownNetwork } from '../../soak/inventory.ts';
+import { different } from '../../soak/kernel-rows.ts';
+import { nameQuestions } from '../../soak/reachability.ts';
+import { residue } from '../../soak/residue.ts';
+
+/** What the soak concludes from what it sees. */
+
+const host = (name: string): Host =>
+  new Host({ name, folder: '', labFolder: '', address: '', holderPid: 0, switchNamespace: '', port: '' });
+
+describe('the inventory', () => {
+  const network = (name: string, certainty: KnownNetwork['certainty']): [string, KnownNetwork] => [
+    name,
+    { name, kind: 'plain', certainty, busy: false },
+  ];
+
+  it('tells what was acknowledged and is not so, and is sure of the rest afterwards', () => {
+    const inventory = new Inventory();
+    const networks = [network('n1', 'sure'), network('n2', 'sure'), network('n3', 'unsure'), network('n4', 'unsure')];
+    for (const [name, known] of networks) inventory.networks.set(name, known);
+    expect(inventory.settle('network', inventory.networks, ['n1', 'n3', 'n9'])).toEqual([
+      'network n2 was made and is not there',
+      'network n9 is there and should not be',
+    ]);
+    expect([...inventory.networks.values()].map(({ name, certainty }) => `${name} ${certainty}`)).toEqual([
+      'n1 sure',
+      'n3 sure',
+    ]);
+    expect(inventory.gone).toEqual(['n2', 'n4']);
+  });
+});
+
+describe('differences', () => {
+  it.each([
+    { id: 'none', wanted: ['a', 'b'], present: ['b', 'a'], found: [] },
+    { id: 'missing', wanted: ['a', 'b'], present: ['a'], found: ['x: missing b'] },
+    { id: 'left', wanted: [], present: ['a'], found: ['x: left a'] },
+    { id: 'doubled', wanted: ['a'], present: ['a', 'a'], found: ['x: doubled a'] },
+  ])('$id', ({ wanted, present, found }) => {
+    expect(different('x', wanted, present)).toEqual(found);
+  });
+
+  it('of a host are what has come, as often as it has come', () => {
+    const before = new Map([['links', ['lo', 'eth0', 'old']]]);
+    const after = new Map([
+      ['links', ['lo', 'eth0', 'lo']],
+      ['mounts', ['/run/netns/1-abc']],
+    ]);
+    expect(residue(host('h1'), before, after)).toEqual(['h1 links: left lo', 'h1 mounts: left /run/netns/1-abc']);
+  });
+});
+
+describe('names', () => {
+  const container = (name: string, on: Host, networks: Record<string, string>, taskId = ''): EngineContainer => ({
+    host: on,
+    id: name,
+    name,
+    running: true,
+    pid: 1,
+    taskId,
+    networks: new Map(Object.entries(networks).map(([each, address]) => [each, { address, address6: '', mac: '' }])),
+  });
+
+  it('are expected with the addresses of one shared network each, and those of nobody with none', () => {
+    const [h1, h2] = [host('h1'), host('h2')];
+    const containers = [
+      container('a', h1, { n1: '10.0.1.2', n2: '10.0.2.2' }),
+      container('web.1', h2, { n1: '10.0.1.3', n2: '10.0.2.3' }, 't1'),
+      container('web.2', h2, { n1: '10.0.1.4' }, 't2'),
+      container('elsewhere', h2, { n3: '10.0.3.2' }),
+    ];
+    const names = {
+      serviceOfTask: new Map([
+        ['t1', 'web'],
+        ['t2', 'web'],
+      ]),
+      services: ['web', 'idle'],
+      gone: ['c7'],
+    };
+    const questions = nameQuestions(containers, names, new SeededRandom(1));
+    const ofA = questions.find(({ from }) => from.name === 'a')?.expected;
+    expect(ofA?.get('web')).toEqual(['10.0.1.3,10.0.1.4', '10.0.2.3']);
+    expect(ofA?.get('web.n1')).toEqual(['10.0.1.3,10.0.1.4']);
+    expect(ofA?.get('web.1')).toEqual(['10.0.1.3', '10.0.2.3']);
+    expect(ofA?.get('idle')).toEqual(['']);
+    expect(ofA?.get('c7')).toEqual(['']);
+    expect(ofA?.has('elsewhere')).toBe(false);
+  });
+});
