@@ -14,7 +14,8 @@ import type { EndpointRecord, EndpointTable, LocalEndpoint, LocatedRecord } from
 import { MemberView } from './member-view.ts';
 import type { Members } from './members.ts';
 import type { Content } from './transport/envelope.ts';
-import { type DropCounts, GossipTransport } from './transport/gossip-transport.ts';
+import type { DropCounts } from './transport/drop-counts.ts';
+import { GossipTransport } from './transport/gossip-transport.ts';
 import type { GossipKey } from './transport/key-ring.ts';
 
 export interface EndpointGossipOptions {

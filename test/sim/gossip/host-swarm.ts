@@ -2,7 +2,7 @@ import type { EndpointRecord, LocalEndpoint } from '../../../worker/gossip/endpo
 import { Roster } from '../../../worker/gossip/core/roster.ts';
 import { GossipError } from './gossip-error.ts';
 import { type Cores, HostNode } from './host-node.ts';
-import { ModelSwarm } from './model-swarm.ts';
+import type { ModelSwarm } from './model-swarm.ts';
 import { nodeName } from './swim-node.ts';
 
 interface Host {
@@ -101,7 +101,7 @@ export class HostSwarm {
     const { random } = this.model;
     const back = random.chance(0.4);
     if (back) host.wentBack = true;
-    host.startedAtMs += back ? random.pick([0, 0, -1, -60_000])! : random.int(1, 60_000);
+    host.startedAtMs += back ? (random.pick([0, 0, -1, -60_000]) ?? 0) : random.int(1, 60_000);
     host.knew.clear();
     host.served.clear();
     for (const key of [...host.truth.keys()]) if (keeping === 'some' && random.chance(0.3)) host.truth.delete(key);
@@ -136,7 +136,7 @@ export class HostSwarm {
     const { random } = this.model;
     const host = this.#host(index);
     const version = ++this.#serial;
-    const networkId = random.pick(NETWORKS)!;
+    const networkId = random.pick(NETWORKS) ?? NETWORKS[0];
     const endpoint: LocalEndpoint = {
       networkId,
       endpointId: `e${random.int(1, ENDPOINTS)}`,

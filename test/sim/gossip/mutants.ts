@@ -5,6 +5,8 @@ export interface Mutant extends Edit {
   id: string;
   /** What the rule is and where it is from. */
   rule: string;
+  /** Seed to begin with, near one that shows it; default 1. */
+  from?: number;
 }
 
 /** No rule is broken by these, they only happen sooner than in production: histories are short. */
@@ -51,6 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'any other statement counts at the same incarnation',
+    from: 95,
     rule: 'SWIM 4.2: at the same incarnation the worse statement',
     file: 'member-list.ts',
     find: 'return RANK[news.state] > RANK[known.state];',
@@ -58,6 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'the dead are left alone',
+    from: 30,
     rule: 'halves of a mended partition find each other by pinging the dead',
     file: 'swim-core.ts',
     find: "if (peer !== undefined) this.#send(peer, 'ping', { sequence: 0 });",
@@ -65,6 +69,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'states are not compared',
+    from: 45,
     rule: 'what was said while a node was away reaches it by a comparison of states',
     file: 'swim-core.ts',
     find: 'if (this.#nowMs < this.#nextSyncAtMs || ',
@@ -93,6 +98,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'what is covered is taken again',
+    from: 130,
     rule: 'a change at or below coveredTo is here already or superseded',
     file: 'owner-view.ts',
     find: 'if (change.sequence > this.coveredTo) this.#put',
@@ -121,17 +127,11 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'covered beyond what came',
+    from: 110,
     rule: 'an update covers only who is covered to its base',
     file: 'owner-view.ts',
     find: 'if (update.covers > this.coveredTo && update.base <= this.coveredTo) this.#coverTo',
     replace: 'if (update.covers > this.coveredTo) this.#coverTo',
-  },
-  {
-    id: 'others write the own records',
-    rule: 'only the owner changes its view',
-    file: 'replica-core.ts',
-    find: '        this.#defend(effects, update.incarnation, update.covers, nowMs);\n        continue;',
-    replace: '        this.#defend(effects, update.incarnation, update.covers, nowMs);',
   },
   {
     id: 'a life that is forgotten is not overruled',
@@ -142,6 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'another content under the same number is not noticed',
+    from: 100,
     rule: 'digests carry a checksum of the content',
     file: 'owner-view.ts',
     find: '    a.checksum === b.checksum &&\n',

@@ -9,37 +9,49 @@ export function framed(content: Buffer): [Buffer, Buffer] {
   return [length, content];
 }
 
-/** Cuts a stream into frames. Holds at most one frame that is not complete. */
+/**
+ * Cuts a stream into frames. Holds at most one frame that is not complete, in one piece of memory at most twice what has come of it, however
+ * small the parts; what it costs is proportional to what comes, however small the frames.
+ */
 export class FrameReader {
-  #parts: Buffer[] = [];
-  #heldBytes = 0;
+  #held = Buffer.alloc(0);
+  #length = 0;
 
+  /** Memory that is taken up by what is not complete. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.length;
   }
 
   /** @returns frames that are complete now; undefined when the next one is announced larger than allowed. */
   push(part: Buffer): Buffer[] | undefined {
-    this.#parts.push(part);
-    this.#heldBytes += part.length;
+    this.#append(part);
     const frames: Buffer[] = [];
-    for (;;) {
-      const length = this.#announced();
-      if (length === undefined) return frames;
+    let at = 0;
+    while (this.#length - at >= LENGTH_BYTES) {
+      const length = this.#held.readUInt32BE(at);
       if (length > MOST_FRAME_BYTES) return undefined;
-      if (this.#heldBytes < LENGTH_BYTES + length) return frames;
-      const whole = Buffer.concat(this.#parts);
-      frames.push(whole.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
-      this.#parts = [whole.subarray(LENGTH_BYTES + length)];
-      this.#heldBytes -= LENGTH_BYTES + length;
+      const end = at + LENGTH_BYTES + length;
+      if (end > this.#length) break;
+      frames.push(this.#held.subarray(at + LENGTH_BYTES, end));
+      at = end;
     }
+    // The frames keep the old memory; what remains is less than one frame.
+    if (at > 0) {
+      this.#held = Buffer.from(this.#held.subarray(at, this.#length));
+      this.#length = this.#held.length;
+    }
+    return frames;
   }
 
-  #announced(): number | undefined {
-    if (this.#heldBytes < LENGTH_BYTES) return undefined;
-    const [first] = this.#parts;
-    if (first !== undefined && first.length >= LENGTH_BYTES) return first.readUInt32BE(0);
-    this.#parts = [Buffer.concat(this.#parts)];
-    return this.#parts[0]?.readUInt32BE(0);
+  #append(part: Buffer): void {
+    const needed = this.#length + part.length;
+    if (needed > this.#held.length) {
+      const most = LENGTH_BYTES + MOST_FRAME_BYTES;
+      const larger = Buffer.alloc(Math.max(needed, Math.min(2 * this.#held.length, most)));
+      this.#held.copy(larger, 0, 0, this.#length);
+      this.#held = larger;
+    }
+    part.copy(this.#held, this.#length);
+    this.#length = needed;
   }
 }

@@ -6,7 +6,9 @@ import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import type { Content, Envelope } from './envelope.ts';
-import { FrameReader, framed, MOST_FRAME_BYTES } from './frame.ts';
+import { type DropCounts, noDrops } from './drop-counts.ts';
+import { framed, MOST_FRAME_BYTES } from './frame.ts';
+import { IncomingStreams } from './incoming-streams.ts';
 import { type GossipKey, KeyRing } from './key-ring.ts';
 import { decodeEnvelope, encodeEnvelope } from './message-codec.ts';
 import { ReplayWindow } from './replay-window.ts';
@@ -27,25 +29,10 @@ export interface GossipTransportModules {
   onContent: (from: string, content: Content, source: { host: string; port: number }) => void;
 }
 
-/** Dropped packets and streams by reason, since the start. */
-export interface DropCounts {
-  /** Sealed with a key that this node does not have, or not sealed at all. */
-  unknownKey: number;
-  /** Sealed wrongly, or changed on the way. */
-  unauthenticated: number;
-  malformed: number;
-  /** Authentic, and came before. */
-  replayed: number;
-  tooLarge: number;
-  overload: number;
-  unsent: number;
-}
-
 const DATAGRAM_BYTES = 1_400;
-/** What all incoming streams together may hold that is not yet authenticated. */
-const BUFFERED_BYTES = 32 * 1024 * 1024;
 const STREAM_MS = 10_000;
-const STREAMS_IN = 64;
+/** To nodes that are gone: with a probe in 125 ms there are 24 of them. */
+const CONNECT_MS = 3_000;
 const STREAMS_OUT = 64;
 
 /**
@@ -54,32 +41,25 @@ const STREAMS_OUT = 64;
  * dropped; the cores repeat what matters. Without keys nothing is sent or accepted. A stream ends at its first frame that does not authenticate.
  */
 export class GossipTransport implements Startable {
-  readonly drops: DropCounts = {
-    unknownKey: 0,
-    unauthenticated: 0,
-    malformed: 0,
-    replayed: 0,
-    tooLarge: 0,
-    overload: 0,
-    unsent: 0,
-  };
+  readonly drops: DropCounts = noDrops();
   readonly #options: GossipTransportOptions;
   readonly #modules: GossipTransportModules;
   readonly #keys = new KeyRing();
   readonly #replays = new ReplayWindow();
   readonly #counters: SendCounters;
-  readonly #streams = new Set<net.Socket>();
+  readonly #incoming: IncomingStreams;
+  readonly #outgoing = new Set<net.Socket>();
   readonly #framesTo = new Map<string, { host: string; port: number; frames: Buffer[] }>();
-  #streamsIn = 0;
-  #bufferedBytes = 0;
   #udp: dgram.Socket | undefined;
   #tcp: net.Server | undefined;
-  #streamsOut = 0;
 
   constructor(options: GossipTransportOptions, modules: GossipTransportModules) {
     this.#options = options;
     this.#modules = modules;
     this.#counters = new SendCounters(modules.random);
+    const { port } = options;
+    const open = (frame: Buffer, host: string): boolean => this.#open(frame, 'stream', { host, port });
+    this.#incoming = new IncomingStreams({ clock: modules.clock, drops: this.drops, open });
   }
 
   get hasKeys(): boolean {
@@ -94,7 +74,7 @@ export class GossipTransport implements Startable {
   async start(): Promise<void> {
     const { bindAddress, port } = this.#options;
     const udp = dgram.createSocket({ type: 'udp4', recvBufferSize: 1 << 20 });
-    const tcp = net.createServer((socket) => this.#accept(socket));
+    const tcp = net.createServer((socket) => this.#incoming.accept(socket));
     try {
       await listening(udp, () => udp.bind(port, bindAddress));
       await listening(tcp, () => tcp.listen(port, bindAddress));
@@ -118,7 +98,8 @@ export class GossipTransport implements Startable {
     const tcp = this.#tcp;
     this.#udp = undefined;
     this.#tcp = undefined;
-    for (const socket of this.#streams) socket.destroy();
+    this.#incoming.end();
+    for (const socket of this.#outgoing) socket.destroy();
     if (udp !== undefined) await new Promise<void>((resolve) => udp.close(() => resolve()));
     if (tcp !== undefined) await new Promise<void>((resolve) => tcp.close(() => resolve()));
   }
@@ -164,14 +145,21 @@ export class GossipTransport implements Startable {
 
   #stream(host: string, port: number, frames: readonly Buffer[]): void {
     if (this.#udp === undefined) return;
-    if (this.#streamsOut >= STREAMS_OUT) {
+    if (this.#outgoing.size >= STREAMS_OUT) {
       this.drops.overload += frames.length;
       return;
     }
     const socket = net.connect({ host, port, localAddress: this.#options.bindAddress });
-    this.#streamsOut += 1;
-    this.#guard(socket, () => {
-      this.#streamsOut -= 1;
+    this.#outgoing.add(socket);
+    const { clock } = this.#modules;
+    const late = new Error('takes too long');
+    const cancels = [
+      clock.after(CONNECT_MS, () => socket.connecting && socket.destroy(late)),
+      clock.after(STREAM_MS, () => socket.destroy(late)),
+    ];
+    socket.on('close', () => {
+      for (const cancel of cancels) cancel();
+      this.#outgoing.delete(socket);
     });
     socket.on('error', () => {
       this.drops.unsent += frames.length;
@@ -179,47 +167,6 @@ export class GossipTransport implements Startable {
     socket.resume();
     for (const frame of frames) for (const part of framed(frame)) socket.write(part);
     socket.end();
-  }
-
-  #accept(socket: net.Socket): void {
-    if (this.#streamsIn >= STREAMS_IN) {
-      this.drops.overload += 1;
-      socket.destroy();
-      return;
-    }
-    this.#streamsIn += 1;
-    const reader = new FrameReader();
-    let heldBytes = 0;
-    const hold = (bytes: number): void => {
-      this.#bufferedBytes += bytes - heldBytes;
-      heldBytes = bytes;
-    };
-    this.#guard(socket, () => {
-      hold(0);
-      this.#streamsIn -= 1;
-    });
-    socket.on('error', () => undefined);
-    const source = { host: socket.remoteAddress ?? '', port: this.#options.port };
-    socket.on('data', (part) => {
-      const frames = reader.push(part);
-      hold(reader.heldBytes);
-      if (frames === undefined) this.drops.tooLarge += 1;
-      else if (this.#bufferedBytes > BUFFERED_BYTES) this.drops.overload += 1;
-      else if (frames.every((frame) => this.#open(frame, 'stream', source))) return;
-      socket.destroy();
-    });
-    socket.on('end', () => socket.end());
-  }
-
-  /** Ends a stream that takes too long, and forgets it when it has ended. */
-  #guard(socket: net.Socket, onClose: () => void): void {
-    this.#streams.add(socket);
-    const cancel = this.#modules.clock.after(STREAM_MS, () => socket.destroy());
-    socket.on('close', () => {
-      cancel();
-      this.#streams.delete(socket);
-      onClose();
-    });
   }
 
   /** @returns false when the bytes are not from someone with a key of the swarm. */

@@ -17,6 +17,8 @@ const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i;
 const MAX_NAMES = 128;
 const MAX_TEXT = 256;
 const MAX_VNI = 2 ** 24;
+/** More than a datagram holds: each costs its receiver a look at every owner. */
+const MAX_RANGES = 64;
 
 /** proto/gossip.proto. @throws Error when the table message is of no network. */
 export function encodeEnvelope({ from, content, session, counter }: Envelope): Uint8Array {
@@ -56,7 +58,7 @@ function tableFromWire(packet: WirePacket, from: string): Message {
     networkId,
     scope: scope(packet),
     first: packet.first === true,
-    ranges: (packet.ranges ?? []).map((range) => ({
+    ranges: few(packet.ranges ?? []).map((range) => ({
       ...scope(range),
       count: count(range.count),
       checksum: count(range.checksum),
@@ -76,8 +78,15 @@ function tableFromWire(packet: WirePacket, from: string): Message {
   };
 }
 
+function few<T>(ranges: readonly T[]): readonly T[] {
+  if (ranges.length > MAX_RANGES) throw new Error('too many gossip ranges');
+  return ranges;
+}
+
+/** Buckets are a power of 16, or not said. */
 function scope(value: { bucket?: number | null; buckets?: number | null }): Scope {
   const buckets = within(value.buckets ?? 0, MOST_BUCKETS);
+  if (buckets > 0 && !Number.isInteger(Math.log2(buckets) / 4)) throw new Error('gossip number out of range');
   const bucket = within(value.bucket ?? 0, Math.max(1, buckets) - 1);
   return { bucket, buckets: Math.max(1, buckets) };
 }

@@ -1,5 +1,5 @@
 import { fc, it as property } from '@fast-check/vitest';
-import { describe, expect } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Message } from '../../../../../worker/gossip/core/message.ts';
 import type { SwimPacket } from '../../../../../worker/gossip/core/swim-message.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../../../../worker/gossip/transport/message-codec.ts';
@@ -117,4 +117,40 @@ describe('codec', () => {
       }
     },
   );
+
+  /** A length of 4 GB, of a message, of packed numbers; a number that never ends; a group without end; a message in itself, a thousand deep. */
+  const greedy: [string, Buffer][] = [
+    ['a text of 4 GB', Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f])],
+    ['a part of 4 GB', Buffer.from([0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00])],
+    ['a number of eleven bytes', Buffer.from([0x08, ...Array<number>(11).fill(0xff)])],
+    ['an open group', Buffer.from([0x0b, 0x0b, 0x0b])],
+    ['parts within parts', Buffer.concat(Array<Buffer>(1_000).fill(Buffer.from([0x1a, 0x7f])))],
+  ];
+  it.each(greedy)('refuses %s at once, without making room for it', (_, bytes) => {
+    const before = process.memoryUsage().arrayBuffers;
+    expect(() => decodeEnvelope(bytes)).toThrow();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1e6);
+  });
+
+  it.each([
+    { id: 'more ranges than a datagram holds', ranges: Array.from({ length: 65 }, () => ({ bucket: 0, buckets: 1 })) },
+    { id: 'buckets that are no power of 16', ranges: [{ bucket: 0, buckets: 50_000 }] },
+    { id: 'a bucket beyond the last', ranges: [{ bucket: 16, buckets: 16 }] },
+    { id: 'more buckets than there may be', ranges: [{ bucket: 0, buckets: 16 ** 5 }] },
+  ])('refuses $id', ({ ranges }) => {
+    const message: Message = {
+      from: 'sender',
+      networkId: 'n',
+      scope: { bucket: 0, buckets: 1 },
+      first: false,
+      ranges: ranges.map((range) => ({ ...range, count: 0, checksum: 0 })),
+      digests: [],
+      replyWanted: false,
+      updates: [],
+      digestCount: 0,
+      synced: false,
+    };
+    const bytes = encodeEnvelope({ from: 'sender', session: 1, counter: 1, content: { table: message } });
+    expect(() => decodeEnvelope(bytes)).toThrow(/gossip/);
+  });
 });
