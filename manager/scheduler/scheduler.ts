@@ -10,11 +10,14 @@ import type { ReadTx, Store, StoreEvent, WriteTx } from '../store/transaction.ts
 import { type Decision, type Outcome, SchedulerState } from './scheduler-state.ts';
 
 export interface SchedulerOptions {
-  /** How long a burst of changes is awaited before tasks are placed (swarmkit commitDebounceGap); 50 unless given. */
+  /**
+   * How long a burst of changes is awaited before tasks are placed; 10 unless given. swarmkit waits 50 (commitDebounceGap); here the
+   * tasks of a service come in one commit, and one that waits for a place is all that waiting would gather.
+   */
   debounceMs?: number;
 }
 
-const DEBOUNCE_MS = 50;
+const DEBOUNCE_MS = 10;
 /** A decision that met a newer state: its event is on the way. */
 const RETRY: BackoffOptions = { minMs: 50, maxMs: 5_000, factor: 2, jitter: 0 };
 

@@ -6,6 +6,8 @@ interface Entry {
   byNetwork: ReadonlyMap<string, readonly string[]>;
   /** False: still the best that is known, to be read again. */
   fresh: boolean;
+  /** Nothing was read, and nothing is expected. */
+  assumed?: boolean;
 }
 
 const NONE: readonly string[] = [];
@@ -35,6 +37,20 @@ export class AliasCache {
     void this.load(containerId);
   }
 
+  /** A container whose aliases are known elsewhere: it counts as having none, until `verify`. */
+  assumeNone(containerId: string): void {
+    this.#entries.set(containerId, { byNetwork: new Map(), fresh: true, assumed: true });
+  }
+
+  isAssumed(containerId: string): boolean {
+    return this.#entries.get(containerId)?.assumed === true;
+  }
+
+  /** What was assumed is to be read when it is next needed. */
+  verify(): void {
+    for (const [id, { assumed }] of this.#entries) if (assumed === true) this.expire(id);
+  }
+
   /** Reads once at a time for each container. Never throws. @returns false when the engine did not answer. */
   load(containerId: string): Promise<boolean> {
     const running = this.#loading.get(containerId);
@@ -47,7 +63,7 @@ export class AliasCache {
   /** What is known may have changed. */
   expire(containerId: string): void {
     const entry = this.#entries.get(containerId);
-    if (entry !== undefined) this.#entries.set(containerId, { ...entry, fresh: false });
+    if (entry !== undefined) this.#entries.set(containerId, { byNetwork: entry.byNetwork, fresh: false });
   }
 
   forget(containerId: string): void {

@@ -8,13 +8,13 @@ import { type Controller, ExitError, TaskError } from '../exec/controller.ts';
 import { type ContainerConfig, containerConfig, graceSeconds, TASK_ID_LABEL } from './container-config.ts';
 import { outcomeOf, readinessOf, unhealthyError, wasStarted } from './container-outcome.ts';
 import {
+  ContainerWatch,
   type ContainerWatchModules,
   type ContainerWatchOptions,
   DEFAULT_CONTAINER_WATCH_OPTIONS,
   inspectContainer,
-  watchContainer,
 } from './container-watch.ts';
-import { isAway, isConflict, isNotFound, isUnchanged, taskError } from './engine-error.ts';
+import { isAway, isConflict, isMissingImage, isNotFound, isUnchanged, taskError } from './engine-error.ts';
 import { type EnginePorts, publishedPorts } from './host-ports.ts';
 import type { ImagePuller } from './image-puller.ts';
 import { imageReferenceText, parseImageReference } from './image-reference.ts';
@@ -68,6 +68,11 @@ export class ContainerController implements Controller {
   readonly #modules: ContainerControllerModules;
   #task: TaskObject;
   #containerId: string | undefined;
+  /** Made by us and never told to start, so that nobody needs to look whether it has run. */
+  #unstarted: string | undefined;
+  /** A container of this task was asked for. */
+  #created = false;
+  #watched: ContainerWatch | undefined;
   #status: Pick<TaskStatus, 'ContainerStatus' | 'PortStatus'> = {};
   #serverErrors = 0;
   #networkMissingSince: number | undefined;
@@ -86,26 +91,26 @@ export class ContainerController implements Controller {
   prepare(signal: AbortSignal): Promise<void> {
     return this.#step(signal, async () => {
       this.#containerId = undefined;
-      const existing = await this.#find(signal);
+      const existing = this.#created ? await this.#find(signal) : undefined;
       if (existing !== undefined && wasStarted((await this.#inspect(existing, signal)).State)) return;
       const networks = await this.#ensureNetworks(signal);
       const config = containerConfig(this.#task, networks, await this.#modules.describe());
-      if (existing === undefined) await this.#provideImage(signal);
-      const id = existing ?? (await this.#create(config, signal));
+      const id = existing ?? (await this.#make(config, signal));
       this.#containerId = id;
-      await this.#connect(id, config, signal);
+      if (config.connect.length > 0) await this.#connect(id, config, signal);
     });
   }
 
   start(signal: AbortSignal): Promise<void> {
     return this.#step(signal, async () => {
       const id = await this.#require(signal);
-      const { State: state } = await this.#inspect(id, signal);
-      if (!wasStarted(state)) await this.#startContainer(id, signal);
-      const readiness = await this.#watch(id, signal, (container) => {
-        const now = readinessOf(container.State);
+      const isNew = this.#unstarted === id;
+      this.#unstarted = undefined;
+      if (isNew || !wasStarted((await this.#inspect(id, signal)).State)) await this.#startContainer(id, signal);
+      const readiness = await this.#watch(id).until(({ State }) => {
+        const now = readinessOf(State);
         return now === 'waiting' ? undefined : now;
-      });
+      }, signal);
       if (readiness === 'unhealthy') await this.#endUnhealthy(id, signal);
     });
   }
@@ -113,7 +118,7 @@ export class ContainerController implements Controller {
   wait(signal: AbortSignal): Promise<void> {
     return this.#step(signal, async () => {
       const id = await this.#require(signal);
-      const outcome = await this.#watch(id, signal, (container) => outcomeOf(container.State));
+      const outcome = await this.#watch(id).until(({ State }) => outcomeOf(State), signal);
       if (outcome.kind === 'complete') return;
       if (outcome.kind === 'failed') throw outcome.error;
       await this.#endUnhealthy(id, signal);
@@ -140,6 +145,8 @@ export class ContainerController implements Controller {
         ).catch(unless(isNotFound));
       }
       this.#containerId = undefined;
+      this.#unstarted = undefined;
+      this.#unwatch();
     } catch (error) {
       signal.throwIfAborted();
       throw taskError(error, true);
@@ -151,7 +158,9 @@ export class ContainerController implements Controller {
     try {
       const id = this.#containerId ?? (await this.#find(signal));
       if (id === undefined) return {};
-      this.#status = this.#statusOf(await this.#inspect(id, signal));
+      if (id === this.#unstarted) return { ContainerStatus: { ContainerID: id, PID: 0, ExitCode: 0 } };
+      const known = this.#watched?.containerId === id ? this.#watched : undefined;
+      this.#status = this.#statusOf(await (known?.look(signal) ?? this.#inspect(id, signal)));
     } catch (error) {
       // The task's state does not depend on it, and what was true last is better than nothing.
       this.#modules.log.debug({ task: this.#task.ID, error: messageOf(error) }, 'container status unknown');
@@ -200,36 +209,41 @@ export class ContainerController implements Controller {
   }
 
   /** Tags move, so an image is always pulled; what is here already serves when that fails. A digest never moves. */
-  async #provideImage(signal: AbortSignal): Promise<void> {
+  async #make(config: ContainerConfig, signal: AbortSignal): Promise<string> {
     const { images, log } = this.#modules;
     const reference = parseImageReference(this.#task.Spec.ContainerSpec?.Image ?? '');
     const fixed = reference.digest !== undefined || this.#options.preferLocalImages;
-    if (fixed && (await images.isLocal(reference, signal))) return;
-    try {
-      await images.pull(reference, this.#task.RegistryAuth, signal);
-    } catch (error) {
+    if (fixed && (await images.isLocal(reference, signal))) return this.#create(config, signal);
+    const failure = await images.pull(reference, this.#task.RegistryAuth, signal).catch((error: unknown) => {
       signal.throwIfAborted();
       if (error instanceof WaggleError && error.code === 'unavailable') throw error;
-      const image = imageReferenceText(reference);
-      if (await images.isLocal(reference, signal)) {
-        log.warn({ task: this.#task.ID, image, error: messageOf(error) }, 'image not pulled, local copy used');
-        return;
-      }
-      if (isAway(error)) throw error;
-      log.warn({ task: this.#task.ID, image, error: messageOf(error) }, 'image neither pulled nor on this node');
-      throw new TaskError(`No such image: ${image}`, { temporary: false, cause: error });
+      return { error };
+    });
+    if (failure === undefined) return this.#create(config, signal);
+    const fields = { task: this.#task.ID, image: imageReferenceText(reference), error: messageOf(failure.error) };
+    try {
+      const id = await this.#create(config, signal);
+      log.warn(fields, 'image not pulled, local copy used');
+      return id;
+    } catch (error) {
+      if (!isMissingImage(error)) throw error;
+      if (isAway(failure.error)) throw failure.error;
+      log.warn(fields, 'image neither pulled nor on this node');
+      throw new TaskError(`No such image: ${fields.image}`, { temporary: false, cause: failure.error });
     }
   }
 
   async #create(config: ContainerConfig, signal: AbortSignal): Promise<string> {
     // Given as one object dockerode would put all of it into the URL as well.
     const request = { _query: { name: config.name }, _body: config.create };
+    this.#created = true;
     try {
       const container = await this.#engine(
         (docker, abortSignal) => docker.createContainer({ ...request, abortSignal }),
         signal,
         this.#options.changeTimeoutMs,
       );
+      this.#unstarted = container.id;
       return container.id;
     } catch (error) {
       if (!isConflict(error)) throw error;
@@ -251,7 +265,6 @@ export class ContainerController implements Controller {
 
   /** Joins the networks that did not fit into the creation, each once. */
   async #connect(id: string, config: ContainerConfig, signal: AbortSignal): Promise<void> {
-    if (config.connect.length === 0) return;
     const container = await this.#inspect(id, signal);
     for (const { network, endpoint } of config.connect) {
       if (container.NetworkSettings.Networks[network] !== undefined) continue;
@@ -287,7 +300,7 @@ export class ContainerController implements Controller {
   /** Stops a container for its health. Always throws what became of it. */
   async #endUnhealthy(id: string, signal: AbortSignal): Promise<never> {
     await this.#stop(id, signal);
-    const exitCode = await this.#watch(id, signal, ({ State }) => (State.Running ? undefined : State.ExitCode));
+    const exitCode = await this.#watch(id).until(({ State }) => (State.Running ? undefined : State.ExitCode), signal);
     throw unhealthyError(exitCode);
   }
 
@@ -312,12 +325,16 @@ export class ContainerController implements Controller {
     return inspectContainer(id, signal, this.#modules.engine);
   }
 
-  #watch<T>(
-    id: string,
-    signal: AbortSignal,
-    decide: (container: Docker.ContainerInspectInfo) => T | undefined,
-  ): Promise<T> {
-    return watchContainer(id, decide, signal, this.#options.watch, this.#modules);
+  #watch(id: string): ContainerWatch {
+    if (this.#watched?.containerId === id) return this.#watched;
+    this.#unwatch();
+    this.#watched = new ContainerWatch(id, this.#options.watch, this.#modules);
+    return this.#watched;
+  }
+
+  #unwatch(): void {
+    this.#watched?.close();
+    this.#watched = undefined;
   }
 
   #engine<T>(

@@ -1,10 +1,11 @@
 import type Docker from 'dockerode';
-import type { Clock } from '../../proto/runtime/clock.ts';
+import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import { AliasCache } from './alias-cache.ts';
+import { TASK_ID_LABEL } from './container-config.ts';
 import { isNotFound } from './engine-error.ts';
 import type { Engine } from './engine.ts';
 import type { EngineEvent, EngineEvents } from './events.ts';
@@ -15,12 +16,18 @@ import { ReconcileLoop, type ReconcileLoopOptions } from './reconcile-loop.ts';
 export interface ContainerNamesOptions extends ReconcileLoopOptions {
   /** Longest wait for an inspect, which the engine holds back while a container is being started. */
   inspectTimeoutMs: number;
+  /**
+   * Between an event and the look that it calls for. What is urgent is known without: names from the look within a Join,
+   * and whether a container runs from its events. While many containers start, looks would slow them down.
+   */
+  settleMs: number;
 }
 
 export const DEFAULT_CONTAINER_NAMES_OPTIONS: ContainerNamesOptions = {
   auditMs: 30_000,
   backoff: { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 },
   inspectTimeoutMs: 1_000,
+  settleMs: 250,
 };
 
 export interface ContainerNamesModules {
@@ -38,9 +45,11 @@ export interface ContainerNamesModules {
  * seen on 20.10.24, `GET /networks/ID` lists an endpoint with its container's name from within the driver's Join on
  * (keyed `ep-…`; by the container's ID once `network connect` was sent, still before the start), and the list of
  * containers needs no lock. Aliases are in no list; they come from an inspect at the container's creation, which the
- * engine would hold back later, while it starts the container.
+ * engine would hold back later, while it starts the container. The aliases of a task are known from its assignment; only
+ * what `network connect` may have added is read, at the next audit.
  */
 export class ContainerNames implements Startable {
+  readonly #settleMs: number;
   readonly #modules: ContainerNamesModules;
   readonly #aliases: AliasCache;
   readonly #loop: ReconcileLoop;
@@ -49,11 +58,18 @@ export class ContainerNames implements Startable {
   readonly #listeners = new Set<(endpointIds: ReadonlySet<string>) => void>();
   /** For each network the number of the look that it was last set by. */
   readonly #looked = new Map<string, number>();
+  /** For each container what its last start or end told, numbered among the looks. */
+  readonly #told = new Map<string, { turn: number; running: boolean }>();
+  /** For each network the look under way, and the one that was asked for since. */
+  readonly #refreshing = new Map<string, Promise<void>>();
+  readonly #refreshNext = new Map<string, Promise<void>>();
   #turn = 0;
   #everything = true;
+  #cancelSettle: CancelTimer | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: ContainerNamesOptions, modules: ContainerNamesModules) {
+    this.#settleMs = options.settleMs;
     this.#modules = { ...modules, log: modules.log.child({ module: 'worker/docker' }) };
     this.#aliases = new AliasCache({ inspectTimeoutMs: options.inspectTimeoutMs }, { engine: modules.engine });
     this.#loop = new ReconcileLoop(options, { ...modules, pass: () => this.#pass() });
@@ -74,6 +90,8 @@ export class ContainerNames implements Startable {
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
+    this.#cancelSettle?.();
+    this.#cancelSettle = undefined;
     await this.#loop.stop();
   }
 
@@ -98,16 +116,34 @@ export class ContainerNames implements Startable {
   }
 
   /**
-   * Looks at one network now. Must not be awaited by a plugin's handler: while one is open the engine may answer
-   * nothing that needs the container. @throws WaggleError as Engine.call; a network that is gone is no error.
+   * Looks at one network now; whoever asks while a look is under way shares the next one. Must not be awaited by a plugin's
+   * handler: while one is open the engine may answer nothing that needs the container.
+   * @throws WaggleError as Engine.call; a network that is gone is no error.
    */
-  async refresh(localNetworkId: string): Promise<void> {
+  refresh(localNetworkId: string): Promise<void> {
+    const next = this.#refreshNext.get(localNetworkId);
+    if (next !== undefined) return next;
+    const before = this.#refreshing.get(localNetworkId) ?? Promise.resolve();
+    const begin = (): Promise<void> => {
+      this.#refreshNext.delete(localNetworkId);
+      const look = this.#refresh(localNetworkId).finally(() => {
+        if (this.#refreshing.get(localNetworkId) === look) this.#refreshing.delete(localNetworkId);
+      });
+      this.#refreshing.set(localNetworkId, look);
+      return look;
+    };
+    const asked = before.then(begin, begin);
+    this.#refreshNext.set(localNetworkId, asked);
+    return asked;
+  }
+
+  async #refresh(localNetworkId: string): Promise<void> {
     this.#dirty.delete(localNetworkId);
+    const turn = ++this.#turn;
     try {
-      if (!(await this.#look(localNetworkId, await this.#containers()))) this.#mark(localNetworkId);
+      if (!(await this.#look(localNetworkId, await this.#containers(), turn))) this.#mark(localNetworkId);
     } catch (error) {
-      this.#dirty.add(localNetworkId);
-      this.#loop.wake();
+      this.#lookSoon(localNetworkId);
       throw error;
     }
   }
@@ -117,30 +153,60 @@ export class ContainerNames implements Startable {
     switch (event.action) {
       case 'create':
         // The last moment at which the engine surely answers before the start.
-        this.#aliases.prefetch(event.id);
+        if (event.attributes[TASK_ID_LABEL] === undefined) this.#aliases.prefetch(event.id);
+        else this.#aliases.assumeNone(event.id);
         return;
       case 'destroy':
         this.#aliases.forget(event.id);
+        this.#told.delete(event.id);
         return;
       case 'start':
       case 'die':
+        this.#setRunning(event.id, event.action === 'start');
+        return;
       case 'rename':
-        for (const endpoint of this.#endpoints.values()) {
-          if (endpoint.containerId === event.id) this.#mark(endpoint.networkLocalId);
-        }
+        for (const endpoint of this.#endpointsOf(event.id)) this.#lookSoon(endpoint.networkLocalId);
     }
   }
 
   #onNetworkEvent(event: EngineEvent): void {
     const container = event.attributes.container;
     if (container === undefined || !this.#isTwin(event.id)) return;
-    if (event.action === 'connect') this.#aliases.expire(container);
-    this.#mark(event.id);
+    // A start connects too, and not with what was not known at the creation.
+    const isStarting =
+      this.#aliases.isAssumed(container) && !this.#endpointsOf(container).some(({ running }) => running);
+    if (event.action === 'connect' && !isStarting) {
+      this.#aliases.expire(container);
+      this.#lookSoon(event.id);
+    } else this.#mark(event.id);
   }
 
-  #mark(localNetworkId: string): void {
+  /** Told at once: a task's service is found under its name from then on, or no longer. The look that follows has the last word. */
+  #setRunning(containerId: string, running: boolean): void {
+    this.#told.set(containerId, { turn: ++this.#turn, running });
+    const endpoints = this.#endpointsOf(containerId);
+    const changed = endpoints.filter((endpoint) => endpoint.running !== running);
+    for (const endpoint of changed) this.#endpoints.set(endpoint.endpointId, { ...endpoint, running });
+    for (const endpoint of endpoints) this.#mark(endpoint.networkLocalId);
+    this.#tell(new Set(changed.map(({ endpointId }) => endpointId)));
+  }
+
+  #endpointsOf(containerId: string): ContainerEndpoint[] {
+    return this.all().filter((endpoint) => endpoint.containerId === containerId);
+  }
+
+  #lookSoon(localNetworkId: string): void {
     this.#dirty.add(localNetworkId);
     this.#loop.wake();
+  }
+
+  /** A look is due, but nobody waits for it. */
+  #mark(localNetworkId: string): void {
+    this.#dirty.add(localNetworkId);
+    this.#cancelSettle ??= this.#modules.clock.after(this.#settleMs, () => {
+      this.#cancelSettle = undefined;
+      this.#loop.wake();
+    });
   }
 
   #isTwin(localNetworkId: string): boolean {
@@ -150,16 +216,19 @@ export class ContainerNames implements Startable {
   /** Looks at what is marked, or at everything when nothing is (the audit). Never throws. */
   async #pass(): Promise<boolean> {
     const twins = this.#modules.networks().map((mapping) => mapping.localId);
-    const full = this.#everything || this.#dirty.size === 0;
+    const audits = !this.#everything && this.#dirty.size === 0;
+    if (audits) this.#aliases.verify();
+    const full = this.#everything || audits;
     const marked = full ? [...twins, ...this.#dirty] : [...this.#dirty];
     this.#everything = false;
     this.#dirty.clear();
     this.#forgetNetworks(new Set(twins));
     const networks = new Set(marked);
+    const turn = ++this.#turn;
     try {
       const containers = networks.size === 0 ? [] : await this.#containers();
-      if (full) this.#aliases.retain(new Set(containers.map((container) => container.Id)));
-      for (const id of [...networks]) if (await this.#look(id, containers)) networks.delete(id);
+      if (full) this.#retain(new Set(containers.map((container) => container.Id)));
+      for (const id of [...networks]) if (await this.#look(id, containers, turn)) networks.delete(id);
       for (const id of networks) this.#dirty.add(id);
       return networks.size === 0;
     } catch (error) {
@@ -167,6 +236,11 @@ export class ContainerNames implements Startable {
       this.#modules.log.debug({ error: messageOf(error) }, 'container names not read');
       return false;
     }
+  }
+
+  #retain(containerIds: ReadonlySet<string>): void {
+    this.#aliases.retain(containerIds);
+    for (const id of this.#told.keys()) if (!containerIds.has(id)) this.#told.delete(id);
   }
 
   async #containers(): Promise<Docker.ContainerInfo[]> {
@@ -177,8 +251,7 @@ export class ContainerNames implements Startable {
    * Reads what needs no lock and tells it at once. Aliases that are not known are read beside it, since the engine may
    * hold that back for as long as a start takes. @returns true when nothing was missing.
    */
-  async #look(localNetworkId: string, containers: readonly Docker.ContainerInfo[]): Promise<boolean> {
-    const turn = ++this.#turn;
+  async #look(localNetworkId: string, containers: readonly Docker.ContainerInfo[], turn: number): Promise<boolean> {
     const network = await this.#inspectNetwork(localNetworkId);
     // A later look has answered before this one.
     if ((this.#looked.get(localNetworkId) ?? 0) > turn) return true;
@@ -187,7 +260,11 @@ export class ContainerNames implements Startable {
       this.#replace(localNetworkId, []);
       return true;
     }
-    const endpoints = endpointsOf(network, containers, (id) => this.#aliases.get(id, network.Name));
+    const endpoints = endpointsOf(network, containers, (id) => this.#aliases.get(id, network.Name)).map((endpoint) => {
+      const told = this.#told.get(endpoint.containerId);
+      // The engine was asked before the event.
+      return told !== undefined && told.turn > turn ? { ...endpoint, running: told.running } : endpoint;
+    });
     this.#replace(localNetworkId, endpoints);
     const missing = endpoints.filter((endpoint) => !this.#aliases.isFresh(endpoint.containerId));
     for (const { containerId } of missing) this.#loadAliases(containerId, localNetworkId);
@@ -197,7 +274,7 @@ export class ContainerNames implements Startable {
   /** A failure needs nothing here: the network stays dirty until the aliases are known. */
   #loadAliases(containerId: string, localNetworkId: string): void {
     void this.#aliases.load(containerId).then((loaded) => {
-      if (loaded) this.#mark(localNetworkId);
+      if (loaded) this.#lookSoon(localNetworkId);
     });
   }
 
@@ -236,6 +313,10 @@ export class ContainerNames implements Startable {
       this.#endpoints.set(endpoint.endpointId, endpoint);
       changed.add(endpoint.endpointId);
     }
+    this.#tell(changed);
+  }
+
+  #tell(changed: ReadonlySet<string>): void {
     if (changed.size > 0) for (const listener of [...this.#listeners]) listener(changed);
   }
 }

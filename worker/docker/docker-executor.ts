@@ -19,7 +19,7 @@ export interface DockerExecutorOptions extends ContainerControllerOptions {
 export class DockerExecutor implements Executor {
   readonly #options: DockerExecutorOptions;
   readonly #modules: Omit<ContainerControllerModules, 'describe'>;
-  #description: NodeDescription | undefined;
+  #description: Promise<NodeDescription> | undefined;
 
   constructor(options: DockerExecutorOptions, modules: Omit<ContainerControllerModules, 'describe'>) {
     this.#options = options;
@@ -57,8 +57,11 @@ export class DockerExecutor implements Executor {
   }
 
   /** A host's name and platform, as templates use them, do not change while an engine runs tasks. */
-  async #describe(): Promise<NodeDescription> {
-    this.#description ??= await describeNode(this.#modules.engine);
+  #describe(): Promise<NodeDescription> {
+    this.#description ??= describeNode(this.#modules.engine).catch((error: unknown) => {
+      this.#description = undefined;
+      throw error;
+    });
     return this.#description;
   }
 }

@@ -35,6 +35,11 @@ export function isNotFound(thrown: unknown): boolean {
   return thrown instanceof WaggleError && thrown.code === 'not-found';
 }
 
+/** True when the engine answered that it has not got the image of a container that it was to create. */
+export function isMissingImage(thrown: unknown): boolean {
+  return isNotFound(thrown) && /^no such image/i.test(messageOf(thrown));
+}
+
 /** True when the engine answered that the name is taken, or that the same thing is under way. */
 export function isConflict(thrown: unknown): boolean {
   return thrown instanceof WaggleError && thrown.code === 'already-exists';

@@ -1,4 +1,5 @@
 import type { Agent } from 'node:http';
+import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
@@ -36,7 +37,7 @@ export class Engine {
     this.socketPath = options.socketPath;
     this.#clock = modules.clock;
     // Without keep-alive the engine may close before the end of a request was written, which shows as EPIPE.
-    this.#agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+    this.#agent = unprinted(new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY }));
     this.#docker = new Docker(dockerOptions(options.socketPath, this.#agent));
   }
 
@@ -82,6 +83,14 @@ export class Engine {
     const message = `the Docker Engine at unix://${this.socketPath} did not answer within ${timeoutMs} ms`;
     return new WaggleError('deadline-exceeded', message);
   }
+}
+
+/**
+ * docker-modem (5.0.7) prints the options of every request to the last depth, for a debug line that nobody reads: with the
+ * agent come all its sockets and what hangs on them, milliseconds a request and more with every request under way.
+ */
+function unprinted(agent: Agent): Agent {
+  return Object.defineProperty(agent, inspect.custom, { value: () => 'Agent' });
 }
 
 /** Everything that DOCKER_HOST and its relatives would otherwise decide is set. */

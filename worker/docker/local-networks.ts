@@ -45,6 +45,8 @@ export class LocalNetworks implements Startable, TwinNetworks {
   readonly #listeners = new Set<() => void>();
   #unsubscribe: (() => void) | undefined;
   #mappings: readonly NetworkMapping[] = [];
+  /** An event has told of a change since the engine was last asked, or may have been missed. */
+  #changed = true;
   #errors: ReadonlyMap<string, string> = new Map();
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -58,10 +60,16 @@ export class LocalNetworks implements Startable, TwinNetworks {
   async start(): Promise<void> {
     this.#unsubscribe = this.#modules.events.subscribe({
       event: ({ type, action }) => {
+        if (type !== 'network') return;
+        const isChange = ['create', 'destroy', 'remove'].includes(action);
+        this.#changed ||= isChange;
         // `disconnect` is what a network that is to go has been waiting for.
-        if (type === 'network' && ['create', 'destroy', 'remove', 'disconnect'].includes(action)) this.#loop.wake();
+        if (isChange || action === 'disconnect') this.#loop.wake();
       },
-      resync: () => this.#loop.wake(),
+      resync: () => {
+        this.#changed = true;
+        this.#loop.wake();
+      },
     });
     await this.#loop.start();
   }
@@ -94,7 +102,7 @@ export class LocalNetworks implements Startable, TwinNetworks {
   }
 
   /**
-   * Makes the twin now if it is not there.
+   * Makes the twin now if it is not there; asks the engine only when it may be another than at the last look.
    * @throws WaggleError not-found (not assigned to this node), failed-precondition (a stranger has the name), or the
    * engine's refusal.
    */
@@ -102,6 +110,7 @@ export class LocalNetworks implements Startable, TwinNetworks {
     return this.#exclusively(async () => {
       const network = this.#modules.assigned.networks.get(networkId);
       if (network === undefined) throw new WaggleError('not-found', `network ${networkId} not found`);
+      if (this.#isThere(network)) return network.Spec.Name;
       const plan = planNetworks([network], await this.#observe(), this.#options.driver);
       const conflict = plan.conflicts.get(networkId);
       if (conflict !== undefined) throw new WaggleError('failed-precondition', conflict);
@@ -163,8 +172,20 @@ export class LocalNetworks implements Startable, TwinNetworks {
     }
   }
 
-  #observe(): Promise<Parameters<typeof planNetworks>[1]> {
-    return this.#modules.engine.call((docker) => docker.listNetworks());
+  #isThere({ ID, Spec }: AssignedNetwork): boolean {
+    // Before `start` nobody tells of changes.
+    if (this.#unsubscribe === undefined || this.#changed || !this.#modules.events.connected) return false;
+    return this.#mappings.some(({ clusterId, name }) => clusterId === ID && name === Spec.Name);
+  }
+
+  async #observe(): Promise<Parameters<typeof planNetworks>[1]> {
+    this.#changed = false;
+    try {
+      return await this.#modules.engine.call((docker) => docker.listNetworks());
+    } catch (error) {
+      this.#changed = true;
+      throw error;
+    }
   }
 
   async #create(network: AssignedNetwork): Promise<NetworkMapping> {

@@ -9,14 +9,18 @@ export interface NamespaceWatchHooks {
   onExpired: (path: string) => void;
 }
 
+/** Where inotify does not tell of new files. */
 const IDLE_POLL_MS = 5;
+/** Where it does: a file may still be missed, if the folder is made anew. */
+const WATCHED_POLL_MS = 50;
 /** Between the creation of the file (which inotify tells) and the mount over it (which it does not). */
 const BUSY_POLL_MS = 0.5;
 const BOUND_MS = 60_000;
 
 /**
- * Waits for network namespaces to be mounted. inotify wakes it when the file appears; every 5 ms it looks by itself,
- * which costs some microseconds per path and needs no folder to exist.
+ * Waits for network namespaces to be mounted. inotify wakes it when the file appears; it also looks by itself, which needs no
+ * folder to exist. While many containers start the processors are what they wait for, so that looking must cost little:
+ * a path that is not there costs one system call, without an exception.
  */
 export class NamespaceWatch {
   readonly #clock: Clock;
@@ -49,31 +53,43 @@ export class NamespaceWatch {
     let busy = false;
     for (const [target, untilMs] of [...this.#awaited]) {
       const seenAtMs = this.#clock.monotonic();
-      if (namespaceInode(target) !== undefined) {
+      const isThere = exists(target);
+      if (isThere && namespaceInode(target) !== undefined) {
         this.#awaited.delete(target);
         this.#hooks.onPresent(target, seenAtMs);
       } else if (seenAtMs >= untilMs) {
         this.#awaited.delete(target);
         this.#hooks.onExpired(target);
-      } else if (exists(target)) busy = true;
+      } else if (isThere) busy = true;
     }
-    if (this.#awaited.size > 0) {
-      this.#cancel = this.#clock.after(busy ? BUSY_POLL_MS : IDLE_POLL_MS, () => this.#look());
-    }
+    if (this.#awaited.size > 0) this.#cancel = this.#clock.after(this.#pollMs(busy), () => this.#look());
   }
 
-  #watchFolder(folder: string): void {
-    if (this.#folders.has(folder)) return;
+  #pollMs(busy: boolean): number {
+    if (busy) return BUSY_POLL_MS;
+    const folders = [...this.#awaited.keys()].map((target) => path.dirname(target));
+    return folders.every((folder) => this.#watchFolder(folder)) ? WATCHED_POLL_MS : IDLE_POLL_MS;
+  }
+
+  /** @returns whether it is watched, as far as this can be known. */
+  #watchFolder(folder: string): boolean {
+    if (this.#folders.has(folder)) return true;
     try {
-      const watcher = watch(folder, { persistent: false }, () => this.#look());
+      const watcher = watch(folder, { persistent: false }, (_, name) => {
+        // A folder that is removed is told of under its own name.
+        if (name === path.basename(folder) && !exists(folder)) forget();
+        this.#look();
+      });
       const forget = (): void => {
         watcher.close();
         this.#folders.delete(folder);
       };
       watcher.on('error', forget);
       this.#folders.set(folder, watcher);
+      return true;
     } catch {
       // The folder does not exist before the first container; polling does until then.
+      return false;
     }
   }
 }

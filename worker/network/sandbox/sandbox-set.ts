@@ -36,6 +36,8 @@ interface Entry {
   inode: number;
   port: number;
   arriving?: Arriving;
+  /** The helper has said that it watches for the namespace, and nothing else since. */
+  watched: boolean;
   /** Resolved when the namespace is watched, or set up if it was there. */
   waiting: Set<() => void>;
 }
@@ -89,7 +91,10 @@ export class SandboxSet implements Sandboxes, Startable {
     });
     this.#helper.listen({
       onStarted: () => {
-        for (const [key, entry] of this.#entries) if (entry.resolver?.alive !== true) this.#want(key);
+        for (const [key, entry] of this.#entries) {
+          entry.watched = false;
+          if (entry.resolver?.alive !== true) this.#want(key);
+        }
       },
       onReply: (reply, handle) => this.#receive(reply, handle),
     });
@@ -117,7 +122,8 @@ export class SandboxSet implements Sandboxes, Startable {
     if (known !== undefined) {
       known.sandbox = sandbox;
       known.resolver?.recheck();
-      if (known.resolver?.alive === true) return Promise.resolve();
+      const isWatched = known.watched && this.#helper.pid !== undefined;
+      if (known.resolver?.alive === true || isWatched) return Promise.resolve();
     } else {
       this.#entries.set(key, {
         sandbox,
@@ -125,6 +131,7 @@ export class SandboxSet implements Sandboxes, Startable {
         setup: 0,
         inode: 0,
         port: 0,
+        watched: false,
         waiting: new Set(),
       });
     }
@@ -181,6 +188,7 @@ export class SandboxSet implements Sandboxes, Startable {
     }
     const entry = this.#entries.get(reply.key);
     if (entry === undefined) return closeHandle(handle);
+    entry.watched = reply.type === 'watching' && !reply.present;
     if (reply.type === 'socket') this.#socket(entry, reply, handle);
     else if (reply.type === 'watching') {
       if (!reply.present) settle(entry);

@@ -57,7 +57,7 @@ describe('faults', () => {
     },
     { id: 'create answer cut', fault: { match: /^POST \/containers\/create/, kind: 'cut' }, step: 'prepare' },
     { id: 'create hangs', fault: { match: /^POST \/containers\/create/, kind: 'hang' }, step: 'prepare' },
-    { id: 'list 500', fault: { match: /^GET \/containers\/json/, kind: 'status', status: 500 }, step: 'prepare' },
+    { id: 'list 500', fault: { match: /^GET \/containers\/json/, kind: 'status', status: 500 }, step: 'remove' },
     { id: 'create 503', fault: { match: /create/, kind: 'status', status: 503 }, step: 'prepare' },
     { id: 'start reset', fault: { match: /\/start$/, kind: 'reset' }, step: 'start' },
     { id: 'start done, answer lost', fault: { match: /\/start$/, kind: 'reset-after' }, step: 'start' },
@@ -102,9 +102,9 @@ describe('faults', () => {
     const controller = await running('t1');
     fake.faults.push({ match: /\/json$/, kind: 'status', status: 500, times: 4 });
     const waited = controller.wait(signal).catch((error: unknown) => error);
-    await eventually('the faults to be used up', () => fake.faults.length === 0, { everyMs: 5 });
     fake.exit(fake.containerOf('t1').id, 7);
     expect(await waited).toMatchObject({ exitCode: 7 });
+    expect(fake.faults).toEqual([]);
   });
 
   it('learns of an end that no event told', async () => {
@@ -143,6 +143,51 @@ describe('wait', () => {
     const { id } = fake.containerOf('t1');
     await parts.engine.call((docker) => docker.getContainer(id).remove({ force: true }) as Promise<unknown>);
     expect(await waited).toMatchObject({ name: 'TaskError', temporary: false, message: `No such container: ${id}` });
+  });
+});
+
+describe('calls to the engine', () => {
+  const CALL = /^(GET|POST|DELETE) \/(containers|images|networks)/;
+  const ID = /[0-9a-f]{64}/g;
+
+  it('a start takes four, and what is known is not asked again', async () => {
+    const controller = parts.executor.controller(containerTask('t1'));
+    await eventually('connect', () => parts.events.connected, { everyMs: 2 });
+    await controller.prepare(signal);
+    expect((await controller.status()).ContainerStatus).toMatchObject({ PID: 0 });
+    await controller.start(signal);
+    expect((await controller.status()).ContainerStatus).toMatchObject({ PID: 4711 });
+    const abort = new AbortController();
+    const waited = controller.wait(abort.signal).catch((error: unknown) => error);
+    for (const action of ['exec_create: true', 'exec_start: true', 'exec_die', 'start']) {
+      fake.emit('container', action, fake.containerOf('t1').id, {});
+    }
+    await parts.engine.call((docker) => docker.info());
+    abort.abort(new Error('enough'));
+    await waited;
+    const calls = fake.requests.filter((each) => CALL.test(each)).map((each) => each.replace(ID, 'ID'));
+    expect(calls).toEqual([
+      'POST /images/create?fromImage=bb&tag=1',
+      'POST /containers/create?name=web.1.t1',
+      'POST /containers/ID/start',
+      'GET /containers/ID/json',
+    ]);
+  });
+
+  it('looks again when the container may have changed while nobody waited', async () => {
+    const controller = await running('t1');
+    fake.exit(fake.containerOf('t1').id, 7);
+    await expect(controller.wait(signal)).rejects.toMatchObject({ exitCode: 7 });
+    expect((await controller.status()).ContainerStatus).toMatchObject({ ExitCode: 7 });
+  });
+
+  it('looks again when events could not tell of a change', async () => {
+    const controller = await running('t1');
+    await fake.stop();
+    await eventually('the engine to be missed', () => !parts.events.connected, { everyMs: 5 });
+    fake.exit(fake.containerOf('t1').id, 7);
+    await fake.start();
+    await expect(controller.wait(signal)).rejects.toMatchObject({ exitCode: 7 });
   });
 });
 

@@ -104,7 +104,55 @@ describe('on a fake engine', () => {
     told.length = 0;
     fake.exit(id, 0);
     await eventually('its end', () => known().length === 0, QUICK);
-    expect(told).toEqual([endpoint?.endpointId]);
+    // That it does not run any more, then that it is gone.
+    expect(told).toEqual([endpoint?.endpointId, endpoint?.endpointId]);
+  });
+
+  it('tells at once that a container runs or has ended, whatever an older look finds', async () => {
+    const id = runContainer('one', '10.9.1.5');
+    await eventually('one', () => known().join() === 'one 10.9.1.5  true', QUICK);
+    fake.faults.push({ match: /^GET/, kind: 'hang', times: 50 });
+    const told = new Promise<string[]>((resolve) => parts.names.onChange(() => resolve(known())));
+    fake.emit('container', 'die', id, {});
+    expect(await told).toEqual(['one 10.9.1.5  false']);
+  });
+
+  it('a look that was begun before the start does not take it back', async () => {
+    const container = fake.addContainer('one', {}, { net1: { IPAMConfig: { IPv4Address: '10.9.1.5' } } });
+    Object.assign(container.state, { Running: true, Status: 'created' });
+    await parts.names.refresh(networkId);
+    expect(known()).toEqual(['one 10.9.1.5  false']);
+    const seen: string[] = [];
+    parts.names.onChange(() => seen.push(known().join()));
+    const look = parts.names.refresh(networkId);
+    fake.emit('container', 'start', container.id, {});
+    await look;
+    container.state.Status = 'running';
+    await parts.names.refresh(networkId);
+    expect(seen).toEqual(['one 10.9.1.5  true']);
+  });
+
+  it('does not ask for the aliases of a task, which its assignment tells, until something was added', async () => {
+    const Labels = { 'com.docker.swarm.task.id': 't1' };
+    const inspects = (): number =>
+      fake.requests.filter((each) => /^GET \/containers\/[0-9a-f]{64}\/json/.test(each)).length;
+    const container = fake.addContainer('one', { Labels }, { net1: { IPAMConfig: { IPv4Address: '10.9.1.5' } } });
+    fake.emit('network', 'connect', networkId, { container: container.id });
+    Object.assign(container.state, { Running: true, Status: 'running' });
+    fake.emit('container', 'start', container.id, {});
+    await eventually('one', () => known().join() === 'one 10.9.1.5  true', QUICK);
+    expect(inspects()).toBe(0);
+    Object.assign(container.networks.net1 ?? {}, { Aliases: ['nick'] });
+    fake.emit('network', 'connect', networkId, { container: container.id });
+    await eventually('the alias', () => known().join() === 'one 10.9.1.5 nick true', QUICK);
+  });
+
+  it('shares one look among those who ask while another is under way', async () => {
+    await parts.names.stop();
+    const looks = (): number => fake.requests.filter((each) => each.startsWith(`GET /networks/${networkId}`)).length;
+    const before = looks();
+    await Promise.all(Array.from({ length: 8 }, () => parts.names.refresh(networkId)));
+    expect(looks() - before).toBeLessThanOrEqual(2);
   });
 
   it('tells names at once while the engine holds inspects back, and aliases later', async () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import util from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { nodeDescription } from '../../../../worker/docker/describe-node.ts';
@@ -64,6 +65,23 @@ describe('every call ends', () => {
     abort.abort(new Error('enough'));
     await expect(call).rejects.toThrow('enough');
   });
+});
+
+it('costs no more the more requests are under way', async () => {
+  const printed: number[] = [];
+  const { inspect } = util;
+  vi.spyOn(util, 'inspect').mockImplementation(((value: unknown, options?: util.InspectOptions) => {
+    const text = inspect(value, options);
+    printed.push(text.length);
+    return text;
+  }) as typeof util.inspect);
+  fake.faults.push({ match: /^GET \/info/, kind: 'hang', times: 20 });
+  const engine = engineOf(200);
+  await Promise.allSettled(Array.from({ length: 20 }, () => engine.call((docker) => docker.info())));
+  vi.restoreAllMocks();
+  // The library prints each request, and is to stop at the connections of the others.
+  expect(printed).toHaveLength(20);
+  expect(Math.max(...printed)).toBeLessThan(1_000);
 });
 
 it('talks to its socket whatever DOCKER_HOST says', async () => {

@@ -147,6 +147,26 @@ describe('on a fake engine', () => {
     expect(parts.networks.mappings()).toMatchObject([{ clusterId: 'c1', name: 'net1' }]);
   });
 
+  it('does not ask the engine for each task, only after a change', async () => {
+    const asked = (): number => fake.requests.filter((each) => each === 'GET /networks').length;
+    await parts.networks.start();
+    await eventually('the twin', () => parts.networks.mappings().length === 1 && parts.events.connected, QUICK);
+    await eventually('a quiet ensure', async () => {
+      const before = asked();
+      await parts.networks.ensure('c1');
+      return asked() === before;
+    });
+    const before = asked();
+    for (let task = 0; task < 8; task++) await parts.networks.ensure('c1');
+    expect(asked()).toBe(before);
+    const [id = ''] = fake.networks.keys();
+    fake.networks.delete(id);
+    fake.emit('network', 'destroy', id, {});
+    await eventually('the event', () => asked() > before, QUICK);
+    expect(await parts.networks.ensure('c1')).toBe('net1');
+    expect(names()).toEqual(['net1']);
+  });
+
   it('tries again what failed, and repairs what somebody removed', async () => {
     fake.faults.push({ match: /networks\/create/, kind: 'status', status: 500, message: 'no pool', times: 2 });
     await parts.networks.start();
