@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { initCluster } from '../../manager/ca/init-cluster.ts';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
-import { CONTROL_OPERATIONS } from '../../manager/leaderproxy/control-operations.ts';
+import { bindAll } from '../../manager/leaderproxy/control-operations.ts';
 import { validateRaftConfig } from '../../manager/controlapi/validation/cluster-spec.ts';
 import { renderNetwork } from '../../manager/controlapi/render/network.ts';
 import type {
@@ -41,6 +41,7 @@ import { findNetwork } from './network-lookup.ts';
 import { newRaftId } from './manager-part.ts';
 import { type MemberConfig, MemberConfigStore } from './member-config.ts';
 import { fixedBy, interfacesOf, relocated } from './relocation.ts';
+import { RETURNING, returningControl } from './returning-control.ts';
 import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
 import {
   alreadyInSwarm,
@@ -102,6 +103,7 @@ export class NodeBackend implements Backend, Startable {
   readonly #identities: IdentityStore;
   readonly #events: EventFeed;
   readonly #addressWatch: AddressWatch;
+  readonly #returning: ControlApi;
   #abort = new AbortController();
   #membership: Membership = { state: 'inactive' };
   /** What `control` answers while there is this ControlApi. */
@@ -116,6 +118,8 @@ export class NodeBackend implements Backend, Startable {
     this.#configs = new MemberConfigStore(options);
     this.#identities = new IdentityStore(options);
     this.#events = new EventFeed(modules);
+    const isReturning = (): boolean => this.#membership.state === 'pending';
+    this.#returning = returningControl({ isReturning, control: () => this.control(), clock: modules.clock });
     this.#addressWatch = new AddressWatch({
       config: () => this.#active()?.config,
       working: modules.interfaces,
@@ -269,9 +273,8 @@ export class NodeBackend implements Backend, Startable {
     const membership = this.#membership;
     if (membership.state === 'inactive') throw notInSwarm();
     if (this.#isLocked()) throw swarmLocked();
-    if (membership.state !== 'active') {
-      throw new WaggleError('unavailable', membership.error || 'this node is on its way back into the swarm');
-    }
+    if (membership.state === 'pending' && membership.identity?.role === 'manager') return this.#returning;
+    if (membership.state !== 'active') throw new WaggleError('unavailable', membership.error || RETURNING);
     const { control, isRemoved } = membership.member;
     if (isRemoved) throw new WaggleError('unavailable', REMOVED);
     if (control === undefined) throw notManager();
@@ -489,10 +492,4 @@ export class NodeBackend implements Backend, Startable {
     this.#turn = result.catch(() => undefined);
     return result;
   }
-}
-
-/** Methods of a class instance as plain properties, so that one can be replaced. */
-function bindAll(control: ControlApi): ControlApi {
-  const bound = CONTROL_OPERATIONS.map((operation) => [operation, control[operation].bind(control)]);
-  return Object.fromEntries(bound) as ControlApi;
 }
