@@ -42,7 +42,7 @@ import { newRaftId } from './manager-part.ts';
 import { type MemberConfig, MemberConfigStore } from './member-config.ts';
 import { fixedBy, interfacesOf, relocated } from './relocation.ts';
 import { RETURNING, returningControl } from './returning-control.ts';
-import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
+import { type Membership, SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
 import {
   alreadyInSwarm,
   lockedMustForce,
@@ -90,11 +90,6 @@ export interface NodeBackendModules {
   onFatal: (error: Error) => void;
 }
 
-type Membership =
-  | { state: 'inactive' }
-  | { state: 'pending' | 'error'; error: string; config: MemberConfig; identity?: Identity }
-  | { state: 'active'; member: SwarmMember };
-
 /** This node's way into, through and out of a swarm, and what the Engine API wants to know of it. */
 export class NodeBackend implements Backend, Startable {
   readonly #options: NodeBackendOptions;
@@ -118,7 +113,7 @@ export class NodeBackend implements Backend, Startable {
     this.#configs = new MemberConfigStore(options);
     this.#identities = new IdentityStore(options);
     this.#events = new EventFeed(modules);
-    const isReturning = (): boolean => this.#membership.state === 'pending';
+    const isReturning = (): boolean => this.#isReturning();
     this.#returning = returningControl({ isReturning, control: () => this.control(), clock: modules.clock });
     this.#addressWatch = new AddressWatch({
       config: () => this.#active()?.config,
@@ -273,7 +268,7 @@ export class NodeBackend implements Backend, Startable {
     const membership = this.#membership;
     if (membership.state === 'inactive') throw notInSwarm();
     if (this.#isLocked()) throw swarmLocked();
-    if (membership.state === 'pending' && membership.identity?.role === 'manager') return this.#returning;
+    if (this.#isReturning()) return this.#returning;
     if (membership.state !== 'active') throw new WaggleError('unavailable', membership.error || RETURNING);
     const { control, isRemoved } = membership.member;
     if (isRemoved) throw new WaggleError('unavailable', REMOVED);
@@ -330,6 +325,13 @@ export class NodeBackend implements Backend, Startable {
     const membership = this.#membership;
     if (membership.state === 'inactive') return false;
     return (membership.state === 'active' ? membership.member : membership).identity?.isLocked === true;
+  }
+
+  /** A manager by its certificate, and soon in fact. */
+  #isReturning(): boolean {
+    const membership = this.#membership;
+    if (membership.state === 'active') return membership.member.isBecomingManager;
+    return membership.state === 'pending' && membership.identity?.role === 'manager';
   }
 
   #active(): SwarmMember | undefined {

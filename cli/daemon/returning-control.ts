@@ -16,7 +16,7 @@ export interface ReturningControlModules {
   clock: Clock;
 }
 
-/** The control API of a manager on its way back into its swarm: what is asked of it waits until it is there. */
+/** The control API of a manager that starts, was promoted or was given its key: what is asked of it waits until it takes part. */
 export function returningControl(modules: ReturningControlModules): ControlApi {
   const operations = CONTROL_OPERATIONS.map((operation) => [
     operation,
