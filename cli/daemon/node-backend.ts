@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { initCluster } from '../../manager/ca/init-cluster.ts';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
-import { CONTROL_OPERATIONS } from '../../manager/leaderproxy/control-operations.ts';
+import { bindAll } from '../../manager/leaderproxy/control-operations.ts';
 import { validateRaftConfig } from '../../manager/controlapi/validation/cluster-spec.ts';
 import { renderNetwork } from '../../manager/controlapi/render/network.ts';
 import type {
@@ -41,7 +41,8 @@ import { findNetwork } from './network-lookup.ts';
 import { newRaftId } from './manager-part.ts';
 import { type MemberConfig, MemberConfigStore } from './member-config.ts';
 import { fixedBy, interfacesOf, relocated } from './relocation.ts';
-import { SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
+import { RETURNING, returningControl } from './returning-control.ts';
+import { type Membership, SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
 import {
   alreadyInSwarm,
   lockedMustForce,
@@ -89,11 +90,6 @@ export interface NodeBackendModules {
   onFatal: (error: Error) => void;
 }
 
-type Membership =
-  | { state: 'inactive' }
-  | { state: 'pending' | 'error'; error: string; config: MemberConfig; identity?: Identity }
-  | { state: 'active'; member: SwarmMember };
-
 /** This node's way into, through and out of a swarm, and what the Engine API wants to know of it. */
 export class NodeBackend implements Backend, Startable {
   readonly #options: NodeBackendOptions;
@@ -102,6 +98,7 @@ export class NodeBackend implements Backend, Startable {
   readonly #identities: IdentityStore;
   readonly #events: EventFeed;
   readonly #addressWatch: AddressWatch;
+  readonly #returning: ControlApi;
   #abort = new AbortController();
   #membership: Membership = { state: 'inactive' };
   /** What `control` answers while there is this ControlApi. */
@@ -116,6 +113,8 @@ export class NodeBackend implements Backend, Startable {
     this.#configs = new MemberConfigStore(options);
     this.#identities = new IdentityStore(options);
     this.#events = new EventFeed(modules);
+    const isReturning = (): boolean => this.#isReturning();
+    this.#returning = returningControl({ isReturning, control: () => this.control(), clock: modules.clock });
     this.#addressWatch = new AddressWatch({
       config: () => this.#active()?.config,
       working: modules.interfaces,
@@ -269,9 +268,8 @@ export class NodeBackend implements Backend, Startable {
     const membership = this.#membership;
     if (membership.state === 'inactive') throw notInSwarm();
     if (this.#isLocked()) throw swarmLocked();
-    if (membership.state !== 'active') {
-      throw new WaggleError('unavailable', membership.error || 'this node is on its way back into the swarm');
-    }
+    if (this.#isReturning()) return this.#returning;
+    if (membership.state !== 'active') throw new WaggleError('unavailable', membership.error || RETURNING);
     const { control, isRemoved } = membership.member;
     if (isRemoved) throw new WaggleError('unavailable', REMOVED);
     if (control === undefined) throw notManager();
@@ -327,6 +325,13 @@ export class NodeBackend implements Backend, Startable {
     const membership = this.#membership;
     if (membership.state === 'inactive') return false;
     return (membership.state === 'active' ? membership.member : membership).identity?.isLocked === true;
+  }
+
+  /** A manager by its certificate, and soon in fact. */
+  #isReturning(): boolean {
+    const membership = this.#membership;
+    if (membership.state === 'active') return membership.member.isBecomingManager;
+    return membership.state === 'pending' && membership.identity?.role === 'manager';
   }
 
   #active(): SwarmMember | undefined {
@@ -489,10 +494,4 @@ export class NodeBackend implements Backend, Startable {
     this.#turn = result.catch(() => undefined);
     return result;
   }
-}
-
-/** Methods of a class instance as plain properties, so that one can be replaced. */
-function bindAll(control: ControlApi): ControlApi {
-  const bound = CONTROL_OPERATIONS.map((operation) => [operation, control[operation].bind(control)]);
-  return Object.fromEntries(bound) as ControlApi;
 }

@@ -35,6 +35,12 @@ export type SwarmMemberModules = WorkerPartModules &
     onManager: (manager: ManagerPart | undefined) => void;
   };
 
+/** A node and its swarm: in none, on its way back into one, or in it. */
+export type Membership =
+  | { state: 'inactive' }
+  | { state: 'pending' | 'error'; error: string; config: MemberConfig; identity?: Identity }
+  | { state: 'active'; member: SwarmMember };
+
 /** A node while it is in a swarm: the worker always, the manager for as long as its certificate says so and is not locked. */
 export class SwarmMember implements Startable {
   readonly identity: Identity;
@@ -74,6 +80,12 @@ export class SwarmMember implements Startable {
   /** The swarm has no such node any more: what is left of it here waits for `leave`. */
   get isRemoved(): boolean {
     return this.#isRemoved;
+  }
+
+  /** It has just been promoted, or given its key. */
+  get isBecomingManager(): boolean {
+    const { role, isLocked } = this.identity;
+    return role === 'manager' && !isLocked && !this.#isRemoved && this.#manager === undefined;
   }
 
   get control(): ControlApi | undefined {

@@ -1,4 +1,4 @@
-import type { ControlOperation } from '../controlapi/control-api.ts';
+import type { ControlApi, ControlOperation } from '../controlapi/control-api.ts';
 
 /** Every operation of ControlApi; it does not compile when one is missing. */
 const OPERATIONS: Readonly<Record<ControlOperation, true>> = {
@@ -44,4 +44,10 @@ export function isControlOperation(name: string): name is ControlOperation {
 /** True for what changes nothing, and may be asked again at will. */
 export function isRead(operation: ControlOperation): boolean {
   return /^(get|list)/.test(operation);
+}
+
+/** Methods of a class instance as plain properties, so that one can be replaced. */
+export function bindAll(control: ControlApi): ControlApi {
+  const bound = CONTROL_OPERATIONS.map((operation) => [operation, control[operation].bind(control)]);
+  return Object.fromEntries(bound) as ControlApi;
 }

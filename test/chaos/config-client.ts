@@ -6,7 +6,7 @@ import type { History, Outcome, Sighting } from './history.ts';
 
 /** What is said before anything was begun: no such socket or nobody behind it, not a manager, nobody to lead. */
 const NOT_BEGUN =
-  /ECONNREFUSED|ENOENT|is not a swarm manager|is on its way back into the swarm|The swarm does not have a leader/;
+  /ECONNREFUSED|ENOENT|is not a swarm manager|is on its way back into the swarm|needs to be unlocked|The swarm does not have a leader/;
 
 interface ShownConfig {
   ID: string;
