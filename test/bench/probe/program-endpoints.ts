@@ -10,8 +10,8 @@ import { systemClock } from '../../../proto/runtime/clock.ts';
 import { silentLog } from '../../../proto/runtime/log.ts';
 import type { EndpointRecord, EndpointTable, LocatedRecord } from '../../../worker/gossip/endpoint-table.ts';
 import { macOf } from '../../../worker/network/overlay/address.ts';
-import type { OperationFailure } from '../../../worker/network/overlay/overlay-kernel.ts';
-import type { ObservedOverlay, Operation } from '../../../worker/network/overlay/overlay-state.ts';
+import type { Observation, OperationFailure } from '../../../worker/network/overlay/overlay-kernel.ts';
+import type { Operation } from '../../../worker/network/overlay/overlay-state.ts';
 import { Overlays } from '../../../worker/network/overlay/overlays.ts';
 import { LinuxKernel } from '../../../worker/network/system/linux-kernel.ts';
 import { FileTable } from '../../../worker/storage/file-table.ts';
@@ -46,7 +46,7 @@ function memoryMib(): number {
 /** The real kernel, which counts what it was told. */
 class CountingKernel extends LinuxKernel {
   neighbours = 0;
-  observations = 0;
+  looks = 0;
 
   override async apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]> {
     const failures = await super.apply(namespace, operations);
@@ -55,10 +55,10 @@ class CountingKernel extends LinuxKernel {
     return failures;
   }
 
-  override async observe(namespace: string, routed: boolean): Promise<ObservedOverlay> {
-    const observed = await super.observe(namespace, routed);
-    this.observations++;
-    return observed;
+  override async look(namespace: string, routed: boolean, known: string | undefined): Promise<Observation | undefined> {
+    const observation = await super.look(namespace, routed, known);
+    this.looks++;
+    return observation;
   }
 }
 
@@ -118,9 +118,9 @@ async function measure(count: number, overlays: Overlays, parts: Parts): Promise
   const programmed = cpuSeconds();
   const memoryAfter = memoryMib();
   const beforeAudit = cpuSeconds();
-  const looks = kernel.observations;
+  const looks = kernel.looks;
   await overlays.audit();
-  await eventually('the audit', () => kernel.observations > looks, PATIENCE);
+  await eventually('the audit', () => kernel.looks > looks, PATIENCE);
   const audited = cpuSeconds();
   const { observed } = await overlays.examine(NETWORK);
   return {
