@@ -1,4 +1,3 @@
-import { sleep, systemClock } from '../../proto/runtime/clock.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { inspectContainer, removeContainer, runContainer } from './containers.ts';
@@ -6,9 +5,6 @@ import { Lookout } from './lookout.ts';
 import { Place } from './place.ts';
 import { machineMs } from './probe/watch-protocol.ts';
 import type { SocketApi } from './socket-api.ts';
-
-/** So that lookouts have had an answer before it ends. */
-const SETTLE_MS = 30;
 
 /** A running container that is on no overlay network when nobody uses it. */
 export interface Guest {
@@ -123,7 +119,8 @@ export class ReachField {
   }
 
   /** Disconnects a guest. @returns from the call's return until the last of the other hosts' overlays has let go of the address; 0 when before. */
-  depart(guest: Guest, address: string): Promise<number> {
+  async depart(guest: Guest, address: string): Promise<number> {
+    await Promise.all(this.#others(guest).map((lookout) => lookout.watch('hold', address)));
     const seen = this.#others(guest).map((lookout) => lookout.watch('drop', address));
     return this.#after(() => this.disconnect(guest), seen);
   }
@@ -134,7 +131,7 @@ export class ReachField {
     return this.#after(() => this.connect(guest, address), seen);
   }
 
-  /** The same for its end. */
+  /** The same for its end, once it is known. */
   nameGoes(guest: Guest): Promise<number> {
     const seen = this.#others(guest).map((lookout) => lookout.watch('unname', guest.name));
     return this.#after(() => this.disconnect(guest), seen);
@@ -153,7 +150,6 @@ export class ReachField {
   async #after(act: () => Promise<void>, sightings: readonly Promise<number>[]): Promise<number> {
     const seen = Promise.all(sightings);
     seen.catch(() => undefined);
-    await sleep(systemClock, SETTLE_MS);
     await act();
     const returned = machineMs();
     return Math.max(0, Math.max(...(await seen)) - returned);

@@ -92,7 +92,8 @@ async function first(each: Case): Promise<void> {
   const others = field.stays.slice(0, -1);
   try {
     for (let index = 0; index < FIRST_ENDPOINTS; index++) {
-      await createNetwork(side, FIRST_NETWORK, '10.78.0.0/16');
+      // The last one of that name may be on its way out still.
+      await eventually(FIRST_NETWORK, () => createNetwork(side, FIRST_NETWORK, '10.78.0.0/16'));
       for (const stay of others) {
         await eventually(FIRST_NETWORK, () => field.connect(stay, undefined, FIRST_NETWORK));
       }

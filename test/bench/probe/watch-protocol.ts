@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
 /**
- * What can be waited for. reach: the address answers an echo request. drop: the overlay has answered ARP for it and does
- * no longer. name: the container's resolver has an address for the name. unname: it has had one and has none any more.
+ * What can be waited for. reach: the address answers an echo request. hold: the overlay answers ARP for it; drop: it does so
+ * no longer. name: the container's resolver has an address for the name; unname: it has none any more.
  */
-export const WATCH_KINDS = ['reach', 'drop', 'name', 'unname'] as const;
+export const WATCH_KINDS = ['reach', 'hold', 'drop', 'name', 'unname'] as const;
 export type WatchKind = (typeof WATCH_KINDS)[number];
 
 /** One line on the watcher's standard input. */

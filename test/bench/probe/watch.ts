@@ -30,8 +30,8 @@ const SOURCE_AT = 12;
 
 interface Watch {
   order: WatchOrder;
-  /** drop, unname: when there was last an answer. */
-  heardMs: number | undefined;
+  /** drop, unname: when there was last an answer; to begin with, of the order, which is given when there are answers. */
+  heardMs: number;
   /** name, unname: of the last query. */
   askedMs: number;
   queryId: number;
@@ -39,6 +39,7 @@ interface Watch {
 
 const watches: Record<WatchKind, Map<string, Watch>> = {
   reach: new Map(),
+  hold: new Map(),
   drop: new Map(),
   name: new Map(),
   unname: new Map(),
@@ -63,7 +64,7 @@ function hurryArp(): void {
 
 function order(line: string): void {
   const each = watchOrder.parse(JSON.parse(line));
-  watches[each.kind].set(each.target, { order: each, heardMs: undefined, askedMs: 0, queryId: 0 });
+  watches[each.kind].set(each.target, { order: each, heardMs: machineMs(), askedMs: 0, queryId: 0 });
   if (!ticking) tick();
 }
 
@@ -82,7 +83,7 @@ function tick(): void {
     for (const watch of watches[kind].values()) noteSilence(watch);
   }
   for (const { order: each } of watches.reach.values()) sendEcho(each.target);
-  for (const watch of watches.drop.values()) askArp(watch);
+  for (const watch of [...watches.hold.values(), ...watches.drop.values()]) askArp(watch);
   for (const watch of [...watches.name.values(), ...watches.unname.values()]) askName(watch);
   if (Object.values(watches).some((each) => each.size > 0)) systemClock.after(EVERY_MS, tick);
   else ticking = false;
@@ -90,7 +91,7 @@ function tick(): void {
 
 function sendEcho(target: string): void {
   sequence = (sequence + 1) & 0xffff;
-  sendNow(echo, echoRequest(marker, sequence, ECHO_BYTES), socketAddress(target, 0));
+  sendNow(echo, echoRequest(marker, sequence, ECHO_BYTES, 4), socketAddress(target, 0));
 }
 
 function hearEchoes(): void {
@@ -104,7 +105,7 @@ function hearEchoes(): void {
 
 /** An unknown name has no answer at all where there is no name server beyond. */
 function noteSilence(watch: Watch): void {
-  if (watch.heardMs !== undefined && machineMs() - watch.heardMs > SILENCE_MS) seen(watch, watch.heardMs);
+  if (machineMs() - watch.heardMs > SILENCE_MS) seen(watch, watch.heardMs);
 }
 
 function askArp(watch: Watch): void {
@@ -119,8 +120,10 @@ function askArp(watch: Watch): void {
 function hearArp(): void {
   for (const fd of arps.values()) {
     for (let length = receiveNow(fd, bytes); length > 0; length = receiveNow(fd, bytes)) {
-      const watch = watches.drop.get(answeredAddress(bytes.subarray(0, length)) ?? '');
-      if (watch !== undefined) watch.heardMs = machineMs();
+      const address = answeredAddress(bytes.subarray(0, length)) ?? '';
+      const [holding, dropping] = [watches.hold.get(address), watches.drop.get(address)];
+      if (holding !== undefined) seen(holding, machineMs());
+      if (dropping !== undefined) dropping.heardMs = machineMs();
     }
   }
 }

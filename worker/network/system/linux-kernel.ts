@@ -15,7 +15,7 @@ import type { Announcement } from '../overlay/moved-addresses.ts';
 import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/overlay-state.ts';
 import { adjacentHosts } from './adjacent-hosts.ts';
 import { Batch, type LineFailure } from './batch.ts';
-import { command, commandBytes } from './command.ts';
+import { command, dump } from './command.ts';
 import { createNamespace, deleteNamespace, listNamespaces, namespaceExists, namespacePath } from './netns.ts';
 import { type OverlayDumps, readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
 import { type BatchLine, type LineOperation, render } from './render.ts';
@@ -238,9 +238,9 @@ async function dumpNamespace(namespace: string): Promise<OverlayDumps> {
   const links = readOverlay({ addresses });
   const fdb = ['-n', namespace, '-j', 'fdb', 'show', 'dev'];
   const [forwarding, neighbours, routed] = await Promise.all([
-    links.vxlan === undefined ? undefined : commandBytes('bridge', [...fdb, VXLAN]),
-    links.vxlan === undefined ? undefined : commandBytes('ip', ['-n', namespace, '-j', 'neigh', 'show', 'dev', VXLAN]),
-    links.route.link === undefined ? undefined : commandBytes('bridge', [...fdb, ROUTED]),
+    links.vxlan === undefined ? undefined : dump('bridge', [...fdb, VXLAN]),
+    links.vxlan === undefined ? undefined : dump('ip', ['-n', namespace, '-j', 'neigh', 'show', 'dev', VXLAN]),
+    links.route.link === undefined ? undefined : dump('bridge', [...fdb, ROUTED]),
   ]);
   return { addresses, forwarding, neighbours, routed };
 }
