@@ -38,7 +38,7 @@ export class KernelMemory {
     return observed;
   }
 
-  /** After a failure it is not known what the kernel has. */
+  /** After a failure it is not known what the kernel has. Not to be called while somebody works with the state. */
   forget(): void {
     this.#state = undefined;
     this.#stamp = undefined;

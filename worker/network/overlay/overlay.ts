@@ -67,7 +67,7 @@ export class Overlay {
   readonly #log: Log;
   readonly #memory = new KernelMemory();
   /** An audit's look, which the next pass takes up. */
-  #look: Look | undefined;
+  #look: Look | 'failed' | undefined;
   #looking: Promise<void> | undefined;
   #looks = 0;
   /** What the remembered state was found to be in step with. */
@@ -167,7 +167,7 @@ export class Overlay {
       (error: unknown) => {
         this.#looking = undefined;
         this.#log.debug({ network: this.networkId, error: messageOf(error) }, 'the kernel could not be looked at');
-        this.#memory.forget();
+        this.#look = 'failed';
         this.refresh();
       },
     );
@@ -371,7 +371,8 @@ export class Overlay {
   #takeLook(): boolean {
     const look = this.#look;
     this.#look = undefined;
-    if (look === undefined) return false;
+    if (look === 'failed') this.#memory.forget();
+    if (look === undefined || look === 'failed') return false;
     const observed = KernelMemory.replay(look);
     const remembered = this.#memory.state;
     if (observed !== undefined && remembered !== undefined) {

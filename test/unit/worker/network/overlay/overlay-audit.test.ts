@@ -39,6 +39,12 @@ class SlowKernel extends ModelKernel {
     this.dumping = new Promise((resolve) => this.#open.push(resolve));
   }
 
+  /** The next look fails once it is let go. */
+  fail(): void {
+    this.dumping = this.dumping.then(() => Promise.reject(new Error('bridge: killed')));
+    this.dumping.catch(() => undefined);
+  }
+
   letGo(): void {
     for (const resolve of this.#open.splice(0)) resolve();
     this.dumping = Promise.resolve();
@@ -250,13 +256,14 @@ type Step =
   | { kind: 'want'; peers: number[] }
   | { kind: 'join'; id: number }
   | { kind: 'drift'; index: number }
-  | { kind: 'audit' | 'slow' | 'let go' | 'settle' };
+  | { kind: 'audit' | 'slow' | 'fail' | 'let go' | 'settle' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('want' as const), peers: fc.uniqueArray(fc.integer({ min: 1, max: 9 })) }),
   fc.record({ kind: fc.constant('join' as const), id: fc.integer({ min: 2, max: 5 }) }),
   fc.record({ kind: fc.constant('drift' as const), index: fc.nat(8) }),
   fc.record({ kind: fc.constantFrom('audit' as const, 'slow' as const, 'let go' as const, 'settle' as const) }),
+  fc.record({ kind: fc.constant('fail' as const) }),
 );
 
 /** Takes something away that the kernel has. */
@@ -272,6 +279,7 @@ async function take(at: World, each: Step): Promise<void> {
   else if (each.kind === 'drift') drift(at.state, each.index);
   else if (each.kind === 'audit') at.overlay.audit();
   else if (each.kind === 'slow') at.kernel.slow();
+  else if (each.kind === 'fail') at.kernel.fail();
   else if (each.kind === 'let go') at.kernel.letGo();
   else await settle();
 }
