@@ -4,6 +4,8 @@ import type { SocketApi } from './socket-api.ts';
 export interface ContainerOptions {
   /** Network to attach to; the engine's default one when absent. */
   network?: string;
+  /** Default: the engine's choice. */
+  name?: string;
 }
 
 /** What containers and tasks of the benches run: nothing. */
@@ -11,7 +13,8 @@ export const IDLE_COMMAND: readonly string[] = ['sleep', '100000'];
 
 /** What `docker run -d` does, without the time of the CLI's own process. @returns the container's id. */
 export async function runContainer(engine: SocketApi, options: ContainerOptions = {}): Promise<string> {
-  const { Id } = await engine.post<{ Id: string }>('/containers/create', {
+  const query = options.name === undefined ? '' : `?name=${options.name}`;
+  const { Id } = await engine.post<{ Id: string }>(`/containers/create${query}`, {
     Image: TEST_IMAGE,
     Cmd: IDLE_COMMAND,
     HostConfig: { NetworkMode: options.network ?? 'default' },

@@ -13,6 +13,7 @@ import { latency } from './latency.ts';
 import { losses } from './losses.ts';
 import { Ledger } from './ledger.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
+import { reach } from './reach.ts';
 import { replicas } from './replicas.ts';
 import { interleave, type RoundCase } from './rounds.ts';
 import { Stage } from './stage.ts';
@@ -24,7 +25,19 @@ import { writes } from './writes.ts';
  * In this order: time that a bench leaves unused goes to the next ones, so the long ones are last; and the last four take the
  * swarms apart that the others share.
  */
-const BENCHES: readonly Bench[] = [endpoints, throughput, latency, cli, dns, replicas, writes, failover, losses, bulk];
+const BENCHES: readonly Bench[] = [
+  endpoints,
+  throughput,
+  latency,
+  cli,
+  dns,
+  reach,
+  replicas,
+  writes,
+  failover,
+  losses,
+  bulk,
+];
 const MINUTE_MS = 60_000;
 
 const began = systemClock.monotonic();

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import type { RunOptions, RunResult } from '../lab/run.ts';
@@ -26,10 +26,16 @@ export class Place {
     return this.host.exec(this.#inside(command), options);
   }
 
+  /** Starts a program, which belongs to the caller. */
+  open(command: readonly string[]): ChildProcessWithoutNullStreams {
+    const [file, args] = this.host.inside(this.#inside(command));
+    return spawn(file, args, { stdio: 'pipe' });
+  }
+
   /** Starts a program and resolves once it has written `readyText`. */
   async serve(command: readonly string[], readyText: string): Promise<StopServer> {
-    const [file, args] = this.host.inside(this.#inside(command));
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = this.open(command);
+    child.stdin.end();
     let written = '';
     let ended = false;
     child.stdout.on('data', (chunk: Buffer) => (written = (written + chunk.toString()).slice(-4_000)));

@@ -15,6 +15,9 @@ import {
   untilNetwork,
   untilPings,
 } from '../fixtures/network-swarm.ts';
+import { percentile } from '../bench/percentiles.ts';
+import { ReachField } from '../bench/reach-field.ts';
+import { engineApi } from '../bench/socket-api.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
@@ -308,6 +311,36 @@ describe('names', () => {
     await a.docker(['rm', '-f', 'neighbour']);
     await a.docker(['network', 'rm', 'plain']);
     await untilPings(a, 'net1c1', 'net1c2');
+  });
+});
+
+describe('endpoints', () => {
+  it('are reached from every other host, and forgotten there, as soon as they come and go', async () => {
+    await createNetwork(lab, 'reach', '--subnet', '10.79.0.0/24');
+    const field = await ReachField.open(
+      hosts().map((host) => ({ host, engine: engineApi(host) })),
+      'reach',
+      2,
+    );
+    try {
+      const [reached, gone]: [number[], number[]] = [[], []];
+      for (let round = 0; round < 5; round++) {
+        const address = (index: number): string => `10.79.0.${100 + field.guests.length * round + index}`;
+        const arrivals = field.guests.map((guest, index) => field.arrive(guest, address(index)));
+        reached.push(...(await Promise.all(arrivals)).map(({ reachMs }) => reachMs));
+        gone.push(...(await Promise.all(field.guests.map((guest, index) => field.depart(guest, address(index))))));
+      }
+      for (const [what, samples] of Object.entries({ reached, gone })) {
+        const figures = [50, 99].map((percent) => `p${percent} ${percentile(samples, percent).toFixed(0)} ms`);
+        process.stdout.write(`${samples.length} endpoints ${what} everywhere after ${figures.join(', ')}\n`);
+        expect(samples).toHaveLength(30);
+        // The machine may be busy; test/bench/reach.ts says how fast it is.
+        expect(Math.max(...samples)).toBeLessThan(2_000);
+      }
+    } finally {
+      await field.close();
+      await eventually('no address to be held', () => lab.host(0).waggle(['network', 'rm', 'reach']), PATIENCE);
+    }
   });
 });
 

@@ -7,8 +7,13 @@ import koffi from 'koffi';
  */
 
 const AF_INET = 2;
+const AF_PACKET = 17;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const IPPROTO_ICMP = 1;
+const ETH_P_ARP = 0x0806;
+const LINK_ADDRESS_BYTES = 20;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_LINGER = 13;
@@ -17,6 +22,7 @@ const SO_SNDTIMEO = 21;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const MSG_NOSIGNAL = 0x4000;
+const MSG_DONTWAIT = 0x40;
 const ADDRESS_BYTES = 16;
 const BACKLOG = 4096;
 const TIMEOUT_SECONDS = 5n;
@@ -31,6 +37,8 @@ const call = {
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
   send: libc.func('long send(int fd, const void *bytes, ulong length, int flags)'),
   recv: libc.func('long recv(int fd, void *bytes, ulong length, int flags)'),
+  sendto: libc.func('long sendto(int fd, const void *bytes, ulong size, int flags, const void *address, uint length)'),
+  if_nametoindex: libc.func('uint if_nametoindex(const char *name)'),
 };
 
 const one = Buffer.from([1, 0, 0, 0]);
@@ -65,6 +73,36 @@ export function connectTcp(address: Buffer): number {
 
 export function connectUdp(address: Buffer): number {
   return connected(SOCK_DGRAM, address, () => undefined);
+}
+
+/** For echo requests and replies; what is received begins with its IPv4 header (raw(7)). */
+export function icmpSocket(): number {
+  return check('socket', call.socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
+/** Whole ARP frames of one link (packet(7)). @throws Error when there is no such link. */
+export function arpSocket(link: string): number {
+  const index = check('if_nametoindex', Number(call.if_nametoindex(link)) || -1);
+  const protocol = ((ETH_P_ARP & 0xff) << 8) | (ETH_P_ARP >> 8);
+  const fd = check('socket', call.socket(AF_PACKET, SOCK_RAW, protocol));
+  const address = Buffer.alloc(LINK_ADDRESS_BYTES);
+  address.writeUInt16LE(AF_PACKET, 0);
+  address.writeUInt16BE(ETH_P_ARP, 2);
+  address.writeInt32LE(index, 4);
+  check('bind', call.bind(fd, address, LINK_ADDRESS_BYTES));
+  return fd;
+}
+
+/** Does not wait; what cannot be sent now is lost. */
+export function sendNow(fd: number, bytes: Buffer, address?: Buffer): void {
+  const flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  if (address === undefined) call.send(fd, bytes, bytes.length, flags);
+  else call.sendto(fd, bytes, bytes.length, flags, address, ADDRESS_BYTES);
+}
+
+/** Does not wait. @returns the number of bytes; 0 or less when nothing is there. */
+export function receiveNow(fd: number, bytes: Buffer): number {
+  return Number(call.recv(fd, bytes, bytes.length, MSG_DONTWAIT));
 }
 
 /** @returns false when the other end has gone. */

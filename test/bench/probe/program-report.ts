@@ -6,8 +6,10 @@ export interface ProgramReport {
   seconds: number;
   /** Of the process and of the tools that it runs. */
   cpuSeconds: number;
-  /** The same for one audit that finds nothing to do. */
+  /** The same for the first audit after that, which finds nothing to do. */
   auditCpuSeconds: number;
+  /** The same for any further one, while nothing changes. */
+  idleAuditCpuSeconds: number;
   /** Growth of the process's resident memory, after a garbage collection. */
   memoryMib: number;
 }

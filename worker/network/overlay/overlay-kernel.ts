@@ -1,6 +1,13 @@
 import type { Announcement } from './moved-addresses.ts';
 import type { ObservedOverlay, Operation } from './overlay-state.ts';
 
+/** What the kernel has of an overlay, and a word for it that another look can be compared by. */
+export interface Observation {
+  observed: ObservedOverlay;
+  /** Two looks with the same stamp have seen the same. */
+  stamp: string;
+}
+
 export interface OperationFailure {
   operation: Operation;
   message: string;
@@ -25,7 +32,7 @@ export interface AdjacentHosts {
 }
 
 /**
- * The kernel as overlays need it. One caller per namespace at a time; calls for different namespaces do not wait
+ * The kernel as overlays need it. One caller of `apply` and `createVeth` per namespace at a time; calls for different namespaces do not wait
  * for each other longer than a batch takes. Implemented by system/linux-kernel.ts.
  */
 export interface OverlayKernel {
@@ -34,6 +41,12 @@ export interface OverlayKernel {
    * @param routed the network has, or may have, links and a table in the host too.
    */
   observe(namespace: string, routed: boolean): Promise<ObservedOverlay>;
+  /**
+   * The same for one who has looked before; it may run beside the namespace's caller of `apply` and `createVeth`. What these change
+   * meanwhile may be seen or not, and rows next to it in a table be missed.
+   * @param known stamp of that look. @returns undefined when what would be seen is what was seen then: much cheaper.
+   */
+  look(namespace: string, routed: boolean, known: string | undefined): Promise<Observation | undefined>;
   /** Carries out every operation in order, whatever fails. @returns the ones that failed; never throws for them. */
   apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]>;
   /**

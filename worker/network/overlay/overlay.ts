@@ -4,12 +4,14 @@ import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import { advance } from './advance.ts';
+import { KernelMemory, type Look } from './kernel-memory.ts';
 import { BRIDGE, namespaceName } from './link-names.ts';
 import { MovedAddresses } from './moved-addresses.ts';
 import type { OperationFailure, OverlayKernel } from './overlay-kernel.ts';
 import type { DesiredOverlay, LocalPort, ObservedOverlay, Operation } from './overlay-state.ts';
 import { plan, planLinks, planRows } from './plan.ts';
 import type { RepairCounts } from './repair-counts.ts';
+import { sameDesired } from './same-desired.ts';
 
 const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
 /**
@@ -21,6 +23,8 @@ const MAX_CHUNK_OPERATIONS = 1000;
 const MAX_WAITING = 1000;
 /** Told by one process. */
 const MAX_ANNOUNCEMENTS = 500;
+/** A look during which the kernel was changed may have missed rows, so a difference is looked at again; so often at most. */
+const MAX_LOOKS = 3;
 
 /** Something that must be done in the kernel before its caller goes on. */
 interface Wait {
@@ -52,18 +56,22 @@ export interface Examination {
 
 /**
  * The data path of one network on this host. A single worker at a time compares what should be with what is and
- * carries out the difference. What is, is remembered between passes, and looked at anew after any failure and at
- * each audit, which is how drift is found. Failures leave it dirty; it is tried again with backoff.
+ * carries out the difference. What is, is remembered between passes (KernelMemory), and looked at anew after any failure and at
+ * each audit, which is how drift is found. An audit looks beside the worker, so no change waits for it, and where neither the
+ * kernel nor what is desired has changed since the last one nothing is compared. Failures leave it dirty; it is tried again with backoff.
  */
 export class Overlay {
   readonly networkId: string;
   readonly namespace: string;
   readonly #modules: OverlayModules;
   readonly #log: Log;
-  #observed: ObservedOverlay | undefined;
-  /** What the kernel should still have when the next audit looks, if nobody else has changed it. */
-  #remembered: ObservedOverlay | undefined;
-  #auditing = false;
+  readonly #memory = new KernelMemory();
+  /** An audit's look, which the next pass takes up. */
+  #look: Look | 'failed' | undefined;
+  #looking: Promise<void> | undefined;
+  #looks = 0;
+  /** What the remembered state was found to be in step with. */
+  #settledFor: DesiredOverlay | undefined;
   #passes = 0;
   #dirty = false;
   #stopped = false;
@@ -107,14 +115,12 @@ export class Overlay {
     if (this.#cancelRetry === undefined) this.#run();
   }
 
-  /** Compares with the kernel itself at the next pass, which begins now. */
+  /** Looks at the kernel now, and compares with what it has found in a pass. */
   audit(): void {
-    if (this.#running !== undefined) return;
     this.#announce();
-    this.#remembered = this.#observed;
-    this.#observed = undefined;
-    this.#auditing = true;
-    this.refresh();
+    if (this.#looking !== undefined || this.#look !== undefined || this.#stopped) return;
+    this.#looks = 0;
+    this.#lookAgain();
   }
 
   /** Looks at the kernel and changes nothing. @throws what the kernel's tools say; not-found for an unknown network. */
@@ -144,8 +150,27 @@ export class Overlay {
     this.#stopped = true;
     this.#cancelRetry?.();
     this.#rejectWaits(new WaggleError('unavailable', 'the network is being shut down'));
-    await this.#running;
+    await Promise.all([this.#running, this.#looking]);
     await this.#announcing;
+  }
+
+  #lookAgain(): void {
+    this.#looks++;
+    const { kernel } = this.#modules;
+    const looking = this.#memory.look((known) => kernel.look(this.namespace, this.#isRouted(), known));
+    this.#looking = looking.then(
+      (look) => {
+        this.#looking = undefined;
+        this.#look = look;
+        this.refresh();
+      },
+      (error: unknown) => {
+        this.#looking = undefined;
+        this.#log.debug({ network: this.networkId, error: messageOf(error) }, 'the kernel could not be looked at');
+        this.#look = 'failed';
+        this.refresh();
+      },
+    );
   }
 
   #wait(veth: Wait['veth']): Promise<void> {
@@ -183,7 +208,7 @@ export class Overlay {
 
   #retryLater(failures: readonly string[]): void {
     this.#dirty = true;
-    this.#observed = undefined;
+    this.#memory.forget();
     if (this.#stopped) return;
     this.#failures++;
     const delayMs = backoffDelayMs(BACKOFF, this.#failures, this.#modules.random());
@@ -202,16 +227,16 @@ export class Overlay {
 
   /** @returns what failed, in words. */
   async #pass(): Promise<string[]> {
-    const observed = this.#observed ?? (await this.#modules.kernel.observe(this.namespace, this.#isRouted()));
-    this.#observed = observed;
+    const auditing = this.#takeLook();
+    const known = this.#memory.state;
+    const observed = known ?? this.#memory.learn(await this.#modules.kernel.observe(this.namespace, this.#isRouted()));
     this.#moved.recall(observed.neighbours);
-    const auditing = this.#auditing;
-    this.#auditing = false;
     this.#passes++;
-    if (auditing && !this.#findDrift(observed) && this.#waits.length === 0) {
+    if (auditing && this.#waits.length === 0 && this.#isSettled(observed)) {
       this.#noteMissing(observed);
       return [];
     }
+    this.#settledFor = undefined;
     const failures = await this.#linksPass(observed, auditing);
     if (failures.length > 0) return failures;
     await this.#modules.prepare?.();
@@ -220,7 +245,7 @@ export class Overlay {
     let chunk = FIRST_CHUNK_OPERATIONS;
     for (let start = 0; start < rows.length && !this.#stopped; ) {
       const end = start + chunk;
-      failures.push(...wordsOf(await this.#apply(observed, rows.slice(start, end))));
+      failures.push(...wordsOf(await this.#apply(rows.slice(start, end))));
       start = end;
       chunk = this.#waits.length > 0 ? FIRST_CHUNK_OPERATIONS : Math.min(2 * chunk, MAX_CHUNK_OPERATIONS);
       if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed, false)));
@@ -261,6 +286,15 @@ export class Overlay {
       });
   }
 
+  /** Whether nothing is left to do; asked after the kernel was looked at. */
+  #isSettled(observed: ObservedOverlay): boolean {
+    const desired = this.#modules.desired();
+    const isKnown = this.#memory.verified && this.#settledFor !== undefined;
+    if (isKnown && sameDesired(this.#settledFor, desired)) return true;
+    this.#settledFor = plan(desired, observed).length === 0 ? desired : undefined;
+    return this.#settledFor !== undefined;
+  }
+
   #isRouted(): boolean {
     this.#routed ||= this.#modules.desired()?.dataPath === 'routed';
     return this.#routed;
@@ -288,25 +322,21 @@ export class Overlay {
   ): Promise<OperationFailure[]> {
     const desired = this.#modules.desired();
     const links = planLinks(desired, observed);
-    const failed = await this.#apply(observed, links);
+    const failed = await this.#apply(links);
     const veths = waits.flatMap((wait) => wait.veth ?? []);
     if (veths.length > 0 && failed.length === 0) {
       if (desired === undefined) throw new WaggleError('not-found', 'the network is not known on this node');
-      for (const veth of veths) failed.push(...(await this.#makeVeth(observed, veth, desired.mtu)));
-      failed.push(...(await this.#apply(observed, planLinks(this.#modules.desired(), observed))));
+      for (const veth of veths) failed.push(...(await this.#makeVeth(veth, desired.mtu)));
+      failed.push(...(await this.#apply(planLinks(this.#modules.desired(), observed))));
     }
     if (auditing) this.#noteMissing(observed);
     return failed;
   }
 
-  async #makeVeth(
-    observed: ObservedOverlay,
-    veth: NonNullable<Wait['veth']>,
-    mtu: number,
-  ): Promise<OperationFailure[]> {
+  async #makeVeth(veth: NonNullable<Wait['veth']>, mtu: number): Promise<OperationFailure[]> {
     try {
       await this.#modules.kernel.createVeth(this.namespace, veth.port, veth.waiting, mtu);
-      observed.ports.set(veth.port, { mtu, up: true, mac: '', master: BRIDGE });
+      this.#memory.change(({ ports }) => void ports.set(veth.port, { mtu, up: true, mac: '', master: BRIDGE }));
       return [];
     } catch (error) {
       return [{ operation: { kind: 'set-up', link: veth.port }, message: messageOf(error) }];
@@ -325,31 +355,51 @@ export class Overlay {
     this.#log.error({ network: this.networkId, links: fresh }, 'containers have lost their link: restart them');
   }
 
-  async #apply(observed: ObservedOverlay, operations: readonly Operation[]): Promise<OperationFailure[]> {
+  async #apply(operations: readonly Operation[]): Promise<OperationFailure[]> {
     if (operations.length === 0) return [];
     const failures = await this.#modules.kernel.apply(this.namespace, operations);
     const failed = new Set(failures.map((failure) => failure.operation));
-    for (const operation of operations) if (!failed.has(operation)) advance(observed, operation);
+    const done = operations.filter((operation) => !failed.has(operation));
+    this.#memory.change((observed) => {
+      for (const operation of done) advance(observed, operation);
+    });
     this.#log.debug({ network: this.networkId, operations: operations.length, failed: failed.size }, 'overlay changed');
     return failures;
   }
 
-  /**
-   * Counts and tells what has changed in the kernel without our doing. What was left to do when the kernel was last
-   * looked at, or has been asked for since, is no drift. @returns whether there is anything to do.
-   */
-  #findDrift(observed: ObservedOverlay): boolean {
+  /** @returns true when the memory is now what the kernel was seen to have. */
+  #takeLook(): boolean {
+    const look = this.#look;
+    this.#look = undefined;
+    if (look === 'failed') this.#memory.forget();
+    if (look === undefined || look === 'failed') return false;
+    const observed = KernelMemory.replay(look);
+    const remembered = this.#memory.state;
+    if (observed !== undefined && remembered !== undefined) {
+      const drift = this.#driftOf(observed, remembered);
+      if (drift.length > 0 && look.changes.length > 0 && this.#looks < MAX_LOOKS) {
+        this.#lookAgain();
+        return false;
+      }
+      if (drift.length > 0) this.#countDrift(drift, observed);
+    }
+    if (observed !== undefined) this.#settledFor = undefined;
+    this.#memory.adopt(look);
+    return observed !== undefined || this.#memory.verified;
+  }
+
+  /** What has changed in the kernel without our doing. What was left to do, or has been asked for since, is no drift. */
+  #driftOf(observed: ObservedOverlay, remembered: ObservedOverlay): Operation[] {
     const desired = this.#modules.desired();
     const operations = plan(desired, observed);
-    const remembered = this.#remembered;
-    this.#remembered = undefined;
-    if (operations.length === 0 || remembered === undefined) return operations.length > 0;
+    if (operations.length === 0) return [];
     const due = new Set(plan(desired, remembered).map((operation) => JSON.stringify(operation)));
-    const drift = operations.filter((operation) => !due.has(JSON.stringify(operation)));
-    if (drift.length === 0) return true;
+    return operations.filter((operation) => !due.has(JSON.stringify(operation)));
+  }
+
+  #countDrift(drift: readonly Operation[], observed: ObservedOverlay): void {
     const repairs = this.#modules.repairs.add(drift, observed);
     this.#log.info({ network: this.networkId, repairs, first: drift[0] }, 'kernel state had drifted');
-    return true;
   }
 
   #rejectWaits(error: Error): void {

@@ -283,6 +283,7 @@ export class Overlays implements Startable {
     const entry = this.#entries.get(networkId);
     if (entry === undefined || this.#wanted(networkId) || !entry.overlay.idle) return;
     this.#entries.delete(networkId);
+    await entry.overlay.stop();
     if (this.#modules.facts(networkId) === undefined) this.#repairs.delete(networkId);
     this.#marked.delete(namespace);
     await this.#modules.markers.delete(namespace);

@@ -8,9 +8,17 @@ import type { Peer } from './overlay-state.ts';
 export class PeerAges {
   #ages = new Map<string, number>();
   #round = 0;
+  #records: readonly LocatedRecord[] | undefined;
+  #peers: readonly Peer[] = [];
 
-  /** The records as peers. Records that are gone are forgotten. */
-  peersOf(records: readonly LocatedRecord[]): Peer[] {
+  /** The records as peers; of the same list the same. Records that are gone are forgotten. */
+  peersOf(records: readonly LocatedRecord[]): readonly Peer[] {
+    if (records !== this.#records) this.#peers = this.#read(records);
+    this.#records = records;
+    return this.#peers;
+  }
+
+  #read(records: readonly LocatedRecord[]): Peer[] {
     this.#round++;
     const ages = new Map<string, number>();
     const peers = records.map((record) => {

@@ -60,25 +60,38 @@ export function parseQuery(bytes: Buffer): ParsedQuery {
  * can ask again by TCP, the others go on with what they have.
  */
 export function encodeAnswer(query: DnsQuery, answer: Answer, limitBytes: number): Buffer {
-  const empty = replyTo(query);
-  let room = limitBytes - empty.toBuffer().length;
   const reply = replyTo(query);
-  const { name } = query.question;
-  const record = { name, class: CLASS_IN, ttl: ANSWER_TTL_SECONDS };
-  if (answer.kind === 'addresses') {
-    for (const address of answer.addresses) {
-      const isIpv6 = address.includes(':');
-      room -= isIpv6 ? AAAA_RECORD_BYTES : A_RECORD_BYTES;
-      if (room < 0) {
-        reply.header.tc = 1;
-        break;
-      }
-      reply.answers.push(new Packet.Resource({ ...record, type: isIpv6 ? QUERY_TYPE.AAAA : QUERY_TYPE.A, address }));
-    }
-  } else if (answer.kind === 'pointer') {
-    reply.answers.push(new Packet.Resource({ ...record, type: QUERY_TYPE.PTR, domain: answer.name }));
-  }
+  reply.answers.push(...recordsOf(query.question.name, answer));
+  const bytes = reply.toBuffer();
+  if (bytes.length <= limitBytes || answer.kind !== 'addresses') return bytes;
+  let room = limitBytes - bytes.length + sum(answer.addresses.map(recordBytes));
+  const fitting = answer.addresses.findIndex((address) => {
+    room -= recordBytes(address);
+    return room < 0;
+  });
+  reply.answers = reply.answers.slice(0, Math.max(0, fitting));
+  reply.header.tc = 1;
   return reply.toBuffer();
+}
+
+function recordsOf(name: string, answer: Answer): InstanceType<typeof Packet.Resource>[] {
+  const record = { name, class: CLASS_IN, ttl: ANSWER_TTL_SECONDS };
+  if (answer.kind === 'pointer') {
+    return [new Packet.Resource({ ...record, type: QUERY_TYPE.PTR, domain: answer.name })];
+  }
+  if (answer.kind !== 'addresses') return [];
+  return answer.addresses.map((address) => {
+    const type = address.includes(':') ? QUERY_TYPE.AAAA : QUERY_TYPE.A;
+    return new Packet.Resource({ ...record, type, address });
+  });
+}
+
+function recordBytes(address: string): number {
+  return address.includes(':') ? AAAA_RECORD_BYTES : A_RECORD_BYTES;
+}
+
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total + size, 0);
 }
 
 export function encodeFailure(query: DnsQuery): Buffer {

@@ -1,16 +1,23 @@
+import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import { BRIDGE, ROUTED, routeEndName, VXLAN } from '../overlay/link-names.ts';
-import type { AdjacentHosts, HostLink, OperationFailure, OverlayKernel } from '../overlay/overlay-kernel.ts';
+import type {
+  AdjacentHosts,
+  HostLink,
+  Observation,
+  OperationFailure,
+  OverlayKernel,
+} from '../overlay/overlay-kernel.ts';
 import type { Announcement } from '../overlay/moved-addresses.ts';
 import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/overlay-state.ts';
 import { adjacentHosts } from './adjacent-hosts.ts';
 import { Batch, type LineFailure } from './batch.ts';
-import { command } from './command.ts';
+import { command, dump } from './command.ts';
 import { createNamespace, deleteNamespace, listNamespaces, namespaceExists, namespacePath } from './netns.ts';
-import { readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
+import { type OverlayDumps, readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
 import { type BatchLine, type LineOperation, render } from './render.ts';
 import { fingerprint, listRouteTable, readRouteTable, runNft } from './route-table.ts';
 
@@ -50,34 +57,29 @@ export class LinuxKernel implements OverlayKernel {
   }
 
   async observe(namespace: string, routed: boolean): Promise<ObservedOverlay> {
-    const exists = await namespaceExists(namespace);
-    const observed = exists ? await this.#observeNamespace(namespace) : emptyOverlay();
-    if (exists && !routed && observed.route.link === undefined) return observed;
-    const [listing, end] = await Promise.all([listRouteTable(namespace), this.#routeEnd(namespace)]);
-    Object.assign(observed.route, readRouteTable(listing, namespace, this.#tables.get(namespace)), end);
-    return observed;
+    return (await this.#look(namespace, routed)).read();
   }
 
-  async #observeNamespace(namespace: string): Promise<ObservedOverlay> {
-    const addresses = await command('ip', ['-n', namespace, '-j', '-d', 'addr']);
-    const links = readOverlay({ addresses, forwarding: '', neighbours: '' });
-    const fdb = ['-n', namespace, '-j', 'fdb', 'show', 'dev'];
-    const [forwarding, neighbours, routed] = await Promise.all([
-      links.vxlan === undefined ? '' : command('bridge', [...fdb, VXLAN]),
-      links.vxlan === undefined ? '' : command('ip', ['-n', namespace, '-j', 'neigh', 'show', 'dev', VXLAN]),
-      links.route.link === undefined ? '' : command('bridge', [...fdb, ROUTED]),
-    ]);
-    return readOverlay({ addresses, forwarding, neighbours, routed });
+  async look(namespace: string, routed: boolean, known: string | undefined): Promise<Observation | undefined> {
+    const { stamp, read } = await this.#look(namespace, routed);
+    return stamp === known ? undefined : { observed: read(), stamp };
   }
 
-  /** Nothing when there is no such link. */
-  async #routeEnd(namespace: string): Promise<Pick<ObservedOverlay['route'], 'end'>> {
-    try {
-      return { end: readRouteEnd(await command('ip', ['-j', 'addr', 'show', 'dev', routeEndName(namespace)])) };
-    } catch (error) {
-      if (ABSENT.test(messageOf(error))) return {};
-      throw error;
-    }
+  async #look(namespace: string, routed: boolean): Promise<{ stamp: string; read: () => ObservedOverlay }> {
+    const dumps = (await namespaceExists(namespace)) ? await dumpNamespace(namespace) : undefined;
+    const links = dumps === undefined ? emptyOverlay() : readOverlay({ addresses: dumps.addresses });
+    const isRouted = routed || links.route.link !== undefined;
+    const [listing, end] = isRouted ? await Promise.all([listRouteTable(namespace), readEnd(namespace)]) : [];
+    const learnt = this.#tables.get(namespace);
+    const small = [links, end, learnt].map((each) => JSON.stringify(each, spread));
+    const stamp = stampOf([...small, listing, dumps?.forwarding, dumps?.neighbours, dumps?.routed]);
+    const read = (): ObservedOverlay => {
+      const observed = dumps === undefined ? links : readOverlay(dumps);
+      if (isRouted) Object.assign(observed.route, readRouteTable(listing, namespace, learnt));
+      if (end !== undefined) observed.route.end = end;
+      return observed;
+    };
+    return { stamp, read };
   }
 
   async apply(namespace: string, operations: readonly Operation[]): Promise<OperationFailure[]> {
@@ -105,7 +107,7 @@ export class LinuxKernel implements OverlayKernel {
     if (failure === undefined) return;
     if (!EXISTS.test(failure.message)) throw new WaggleError('internal', failure.message);
     if ((await this.hostLinks()).some((link) => link.name === waiting)) {
-      if ((await this.#observeNamespace(namespace)).ports.has(port)) return;
+      if (readOverlay(await dumpNamespace(namespace)).ports.has(port)) return;
       await this.deleteHostLink(waiting);
     } else await inside.run([`link del dev ${port}`]);
     const again = (await inside.run([line]))[0];
@@ -229,6 +231,44 @@ export class LinuxKernel implements OverlayKernel {
     this.#batches.set(key, batch);
     return batch;
   }
+}
+
+async function dumpNamespace(namespace: string): Promise<OverlayDumps> {
+  const addresses = await command('ip', ['-n', namespace, '-j', '-d', 'addr']);
+  const links = readOverlay({ addresses });
+  const fdb = ['-n', namespace, '-j', 'fdb', 'show', 'dev'];
+  const [forwarding, neighbours, routed] = await Promise.all([
+    links.vxlan === undefined ? undefined : dump('bridge', [...fdb, VXLAN]),
+    links.vxlan === undefined ? undefined : dump('ip', ['-n', namespace, '-j', 'neigh', 'show', 'dev', VXLAN]),
+    links.route.link === undefined ? undefined : dump('bridge', [...fdb, ROUTED]),
+  ]);
+  return { addresses, forwarding, neighbours, routed };
+}
+
+/** The host's end of routed0; undefined when there is no such link. */
+async function readEnd(namespace: string): Promise<ObservedOverlay['route']['end']> {
+  try {
+    return readRouteEnd(await command('ip', ['-j', 'addr', 'show', 'dev', routeEndName(namespace)]));
+  } catch (error) {
+    if (ABSENT.test(messageOf(error))) return undefined;
+    throw error;
+  }
+}
+
+/** For JSON, which passes maps and sets over. */
+function spread(_key: string, value: unknown): unknown {
+  return value instanceof Map || value instanceof Set ? [...value] : value;
+}
+
+/** Of links it is what was read of them that counts: `ip` prints a bridge's timers too. */
+function stampOf(texts: readonly (string | Buffer | undefined)[]): string {
+  const hash = createHash('sha1');
+  for (const text of texts) {
+    const bytes = text === undefined ? undefined : Buffer.from(text);
+    hash.update(`${bytes?.length ?? 'nothing'} `);
+    if (bytes !== undefined) hash.update(bytes);
+  }
+  return hash.digest('base64');
 }
 
 function keyOf(tool: 'ip' | 'bridge', namespace: string | undefined): string {

@@ -41,12 +41,12 @@ interface TableRow {
 export interface OverlayDumps {
   /** `ip -j -d addr` of the namespace. */
   addresses: string;
-  /** `bridge -j fdb show dev vxlan1`; empty when there is no such link. */
-  forwarding: string;
+  /** `bridge -j fdb show dev vxlan1`; absent when there is no such link. */
+  forwarding?: string | Buffer | undefined;
   /** `ip -j neigh show dev vxlan1`, likewise. */
-  neighbours: string;
+  neighbours?: string | Buffer | undefined;
   /** `bridge -j fdb show dev routed0`, likewise. */
-  routed?: string;
+  routed?: string | Buffer | undefined;
 }
 
 /** @throws Error when a dump is not what these tools print. */
@@ -57,7 +57,7 @@ export function readOverlay(dumps: OverlayDumps): ObservedOverlay {
   for (const row of readTable(dumps.forwarding)) addForwarding(observed, row, ownMac);
   for (const row of readTable(dumps.neighbours)) addNeighbour(observed, row);
   const routedMac = observed.route.link?.mac ?? '';
-  for (const row of readTable(dumps.routed ?? '')) addBridged(observed.route.bridged, row, routedMac);
+  for (const row of readTable(dumps.routed)) addBridged(observed.route.bridged, row, routedMac);
   return observed;
 }
 
@@ -88,7 +88,8 @@ function readLinks(text: string): LinkRow[] {
   return z.array(linkSchema).parse(rows);
 }
 
-function readTable(text: string): TableRow[] {
+function readTable(dump: string | Buffer | undefined): TableRow[] {
+  const text = dump?.toString() ?? '';
   return text.trim() === '' ? [] : (JSON.parse(text) as TableRow[]);
 }
 
