@@ -35,6 +35,13 @@ const GOOD: Case[] = [
     status: 200,
     call: { operation: 'join', args: { JoinToken: 't' } },
   },
+  {
+    id: 'field names in any case',
+    ask: 'POST /swarm/join',
+    body: '{"joinToken":"t","REMOTEADDRS":["a"]}',
+    status: 200,
+    call: { operation: 'join', args: { JoinToken: 't', RemoteAddrs: ['a'] } },
+  },
   { id: 'leave', ask: 'POST /swarm/leave', status: 200, call: { operation: 'leave', args: false } },
   { id: 'leave forced', ask: 'POST /v1.41/swarm/leave?force=1', status: 200, call: { operation: 'leave', args: true } },
   {
