@@ -72,14 +72,13 @@ async function remove(exchange: Exchange, { backend, proxy, networks }: Modules)
     return proxy.forward(req, res, { path: `${target.prefix}/networks/${found.network.Id}${target.search}` });
   }
   const control = backend.control();
-  refuseIfUsed(found.network, await networks.containersOf(found.network.Id, scope));
+  refuseIfUsed(found.network, await networks.plainUserOf(found.network.Id, scope));
   await control.removeNetwork({ ref: found.network.Id });
   sendEmpty(res, 204);
 }
 
-/** @throws WaggleError failed-precondition naming a container of this node that is on the network. */
-export function refuseIfUsed(network: ApiNetwork, containers: object | undefined): void {
-  const [container] = Object.keys(containers ?? {});
+/** @throws WaggleError failed-precondition naming the container of this node that is on the network. */
+export function refuseIfUsed(network: ApiNetwork, container: string | undefined): void {
   if (container === undefined) return;
   throw new WaggleError(
     'failed-precondition',

@@ -263,13 +263,22 @@ describe('DELETE /networks/ID', () => {
   });
 
   it('refuses while a container of this node is on it', async () => {
-    front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { c1: {} } });
+    front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { t1: {}, c1: {} } });
+    front.engine.json('GET /containers/json', 200, [{ Id: 't1' }]);
     const got = await ask('DELETE /networks/net1');
     expect([got.status, JSON.parse(got.text)]).toEqual([
       400,
       { message: `rpc error: code = FailedPrecondition desc = network ${SWARM_ID} is in use by container c1` },
     ]);
     expect(front.backend.calls.map((call) => call.operation)).not.toContain('removeNetwork');
+  });
+
+  it('leaves it to the managers whether tasks want the network', async () => {
+    front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { t1: {}, t2: {} } });
+    front.engine.json('GET /containers/json', 200, [{ Id: 't1' }, { Id: 't2' }, { Id: 't3' }]);
+    expect((await ask('DELETE /networks/net1')).status).toBe(204);
+    const query = new URLSearchParams(front.engine.seen.at(-1)?.url.split('?')[1]);
+    expect(JSON.parse(query.get('filters') ?? '')).toEqual({ label: { 'com.docker.swarm.task.id': true } });
   });
 
   it('leaves local ones to the engine', async () => {
