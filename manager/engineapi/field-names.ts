@@ -174,6 +174,7 @@ const TYPES = {
   'swarm.SecretSpec': DATA,
   'swarm.ConfigSpec': DATA,
   'types.NetworkCreateRequest': NETWORK,
+  'types.NetworkConnect': { Container: V, EndpointConfig: V },
 } as const satisfies Record<string, Fields>;
 
 /** Go's name of a type that a request's body may have. */

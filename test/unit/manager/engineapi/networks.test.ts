@@ -301,6 +301,33 @@ describe('connect and disconnect', () => {
     expect(front.engine.seen.at(-1)?.body.toString()).toBe(body);
   });
 
+  const onNet2 = (endpointId: string): object => ({
+    Name: '/c1',
+    NetworkSettings: { Networks: { net2: { EndpointID: endpointId } } },
+  });
+  const requests = (): string[] => front.engine.requests.map(({ method, url }) => `${method} ${url}`);
+
+  it('takes a container that is not running off the network first, so that what is asked for now counts', async () => {
+    front.backend.attachable = { net2: { localId: OTHER_TWIN_ID, clusterId: 'c', name: 'net2' } };
+    front.engine.json('GET /containers/c%2F1/json', 200, onNet2(''));
+    front.engine.json(`POST /networks/${OTHER_TWIN_ID}/disconnect`, 200, '');
+    front.engine.json(`POST /networks/${OTHER_TWIN_ID}/connect`, 200, '');
+    expect((await ask('POST /networks/net2/connect', '{"container":"c/1"}')).status).toBe(200);
+    expect(requests().slice(-2)).toEqual([
+      `POST /networks/${OTHER_TWIN_ID}/disconnect`,
+      `POST /networks/${OTHER_TWIN_ID}/connect`,
+    ]);
+    expect(front.engine.seen.at(-2)?.body.toString()).toBe('{"Container":"c/1"}');
+  });
+
+  it('refuses a container that is on the network in Docker’s words', async () => {
+    front.backend.attachable = { net2: { localId: OTHER_TWIN_ID, clusterId: 'c', name: 'net2' } };
+    front.engine.json('GET /containers/c1/json', 200, onNet2('e1'));
+    const got = await ask('POST /networks/net2/connect', { Container: 'c1' });
+    expect([got.status, JSON.parse(got.text)]).toEqual([409, { message: 'c1 is already attached to network net2' }]);
+    expect(requests().at(-1)).toBe('GET /containers/c1/json');
+  });
+
   it('refuses one that is not attachable in Docker’s words', async () => {
     front.backend.attachable = { net2: new WaggleError('permission-denied', 'network net2 not manually attachable') };
     const got = await ask('POST /networks/net2/connect', { Container: 'c1' });
@@ -333,6 +360,7 @@ describe('POST /networks/prune', () => {
   it('spares twins on the engine and asks the managers for each of the swarm', async () => {
     front.engine.json('POST /networks/prune', 200, { NetworksDeleted: ['old'] });
     front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { c1: {} } });
+    front.engine.json('GET /containers/json', 200, []);
     const got = await ask('POST /v1.41/networks/prune');
     expect(JSON.parse(got.text)).toEqual({ NetworksDeleted: ['net2', 'mine', 'old'] });
     const url = front.engine.seen.find((each) => each.method === 'POST')?.url ?? '';
