@@ -1,6 +1,7 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import type { Clock } from '../../../proto/runtime/clock.ts';
+import { ConnectionLimits } from '../../../proto/runtime/connection-limits.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
@@ -45,7 +46,8 @@ const DATAGRAM_BYTES = 1_400;
 /** What all incoming streams together may hold that is not yet authenticated. */
 const BUFFERED_BYTES = 32 * 1024 * 1024;
 const STREAM_MS = 10_000;
-const STREAMS_IN = 64;
+/** A node needs one at a time; what it sends in one turn shares it. */
+const STREAMS_IN = { total: 64, perAddress: 16 };
 const STREAMS_OUT = 64;
 
 /**
@@ -70,7 +72,7 @@ export class GossipTransport implements Startable {
   readonly #counters: SendCounters;
   readonly #streams = new Set<net.Socket>();
   readonly #framesTo = new Map<string, { host: string; port: number; frames: Buffer[] }>();
-  #streamsIn = 0;
+  readonly #streamsIn = new ConnectionLimits(STREAMS_IN);
   #bufferedBytes = 0;
   #udp: dgram.Socket | undefined;
   #tcp: net.Server | undefined;
@@ -182,12 +184,12 @@ export class GossipTransport implements Startable {
   }
 
   #accept(socket: net.Socket): void {
-    if (this.#streamsIn >= STREAMS_IN) {
+    const release = this.#streamsIn.admit(socket.remoteAddress ?? '');
+    if (release === undefined) {
       this.drops.overload += 1;
       socket.destroy();
       return;
     }
-    this.#streamsIn += 1;
     const reader = new FrameReader();
     let heldBytes = 0;
     const hold = (bytes: number): void => {
@@ -196,7 +198,7 @@ export class GossipTransport implements Startable {
     };
     this.#guard(socket, () => {
       hold(0);
-      this.#streamsIn -= 1;
+      release();
     });
     socket.on('error', () => undefined);
     const source = { host: socket.remoteAddress ?? '', port: this.#options.port };
