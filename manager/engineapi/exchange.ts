@@ -3,6 +3,7 @@ import { WaggleError } from '../../proto/runtime/errors.ts';
 import { BodyTooLarge, EngineAnswer, errorReply } from './errors.ts';
 import { type BodyType, withFieldNames } from './field-names.ts';
 import { syntaxMessage } from './filters.ts';
+import { assertBounded } from './json-bounds.ts';
 
 /** A request's address, taken apart. */
 export interface RequestTarget {
@@ -95,6 +96,7 @@ export async function readJson<T extends object>(req: IncomingMessage, type: Bod
 export function parseJson<T extends object>(body: Buffer, type: BodyType): T {
   const text = body.toString('utf8');
   if (text.trim() === '') throw new WaggleError('invalid-argument', 'got EOF while reading request body');
+  assertBounded(text);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,5 +1,6 @@
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { ApiNetwork } from '../../controlapi/control-api.ts';
+import { NETWORK_REQUEST_SHAPE, shaped } from '../../controlapi/validation/spec-shape.ts';
 import { type Exchange, type Route, paramOf, parseJson, readBody, sendEmpty, sendJson } from '../exchange.ts';
 import { makeConnectable } from '../attached-container.ts';
 import { attachLocalNetwork } from '../network-attach.ts';
@@ -124,7 +125,7 @@ async function disconnect(exchange: Exchange, { backend, proxy }: Modules): Prom
 /** Undefined for a body that the engine refuses in its own words. */
 function requestOf(body: Buffer): NetworkCreateRequest | undefined {
   try {
-    return parseJson<NetworkCreateRequest>(body, 'types.NetworkCreateRequest');
+    return shaped(NETWORK_REQUEST_SHAPE, parseJson<NetworkCreateRequest>(body, 'types.NetworkCreateRequest'));
   } catch {
     return undefined;
   }

@@ -81,6 +81,15 @@ describe('createNetwork', () => {
       code: 'invalid-argument',
       message: rpc('InvalidArgument', 'meta: name must be provided'),
     },
+    ...['-1', '67', '65486', '1500; reboot', '1e3', ''].map((mtu) => ({
+      id: `MTU ${mtu}`,
+      spec: { DriverConfiguration: { Options: { 'com.docker.network.driver.mtu': mtu } } },
+      code: 'invalid-argument',
+      message: rpc(
+        'InvalidArgument',
+        `invalid com.docker.network.driver.mtu=${mtu}: must be a number from 68 to 65485`,
+      ),
+    })),
     {
       id: 'attachable ingress',
       spec: { Ingress: true, Attachable: true },

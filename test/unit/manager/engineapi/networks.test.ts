@@ -243,6 +243,7 @@ describe('POST /networks/create', () => {
   it.each<{ id: string; body: string; type: string }>([
     { id: 'other drivers', body: '{"Name": "b",\t"Driver":"bridge"}', type: 'application/json; charset=utf-8' },
     { id: 'no driver', body: '{"Name":"b"}', type: 'application/json' },
+    { id: 'a name that is none', body: '{"Name":5,"Driver":"overlay"}', type: 'application/json' },
     { id: 'malformed JSON', body: '{bad', type: 'application/json' },
     { id: 'another Content-Type', body: '{"Name":"b","Driver":"overlay"}', type: 'text/plain' },
   ])('leaves to the engine, byte for byte: $id', async ({ body, type }) => {
