@@ -196,7 +196,7 @@ export class ManagerPart implements Startable {
       remote: this.#remoteControl,
       clock,
     });
-    this.#server = new ManagerServer(options.listen, { source, log: log.child({ module: 'manager/server' }) });
+    this.#server = new ManagerServer(options.listen, { source, clock, log: log.child({ module: 'manager/server' }) });
     this.#addServices();
   }
 

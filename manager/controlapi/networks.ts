@@ -85,7 +85,7 @@ export class NetworkControl implements Methods {
 function userOf(tx: ReadTx, network: NetworkObject): string | undefined {
   const [service] = tx.find('services', 'network', network.ID);
   if (service !== undefined) return `service ${service.ID}`;
-  const task = tx.find('tasks', 'network', network.ID).find(isLive);
+  const task = tx.find('tasks', 'network', network.ID).find((one) => isLive(tx, one));
   if (task !== undefined) return `task ${task.ID}`;
   const [attachment] = tx.find('attachments', 'network', network.ID);
   return attachment === undefined ? undefined : `task ${attachment.ID}`;
@@ -98,7 +98,9 @@ function pinUsers(tx: WriteTx, network: NetworkObject): void {
   tx.pinFound('attachments', 'network', network.ID);
 }
 
-function isLive(task: TaskObject): boolean {
+/** What is left of a service that was removed is only waiting to be stopped, also before the orchestrator has said so. */
+function isLive(tx: ReadTx, task: TaskObject): boolean {
+  if (task.ServiceID !== '' && tx.get('services', task.ServiceID) === undefined) return false;
   return compareTaskStates(task.DesiredState, 'running') <= 0 && compareTaskStates(task.Status.State, 'running') <= 0;
 }
 

@@ -14,6 +14,7 @@ import {
   matchesPrefix,
   select,
 } from './filters.ts';
+import { plainEndpoint } from './plain-endpoint.ts';
 import { assertPortsFree } from './port-conflicts.ts';
 import { randomName } from './random-name.ts';
 import { renderService } from './render/service.ts';
@@ -63,7 +64,7 @@ export class ServiceControl implements Methods {
       const spec = checkedSpec(tx, canonical);
       if (tx.find('services', 'name', spec.Name).length > 0) throw nameInUse(spec.Name);
       const auth = registryAuth === undefined ? {} : { RegistryAuth: registryAuth };
-      tx.create('services', { ID: id, Spec: spec, SpecVersion: 1, ...auth });
+      tx.create('services', { ID: id, Spec: spec, SpecVersion: 1, ...auth, ...plainEndpoint(spec) });
     });
     return { ID: id, ...warningsFor(canonical) };
   }

@@ -31,6 +31,8 @@ export interface EngineRequest {
   /** With version prefix and query. */
   path: string;
   signal: AbortSignal;
+  /** Sent as JSON. */
+  body?: object;
 }
 
 /** Our own questions to the host's engine. */
@@ -48,6 +50,7 @@ export class EngineClient {
    * @throws WaggleError unavailable when the engine is away; the signal's reason.
    */
   open(options: EngineRequest): Promise<IncomingMessage> {
+    const body = options.body === undefined ? '' : JSON.stringify(options.body);
     return new Promise((resolve, reject) => {
       const upstream = http.request({
         agent: this.#agent,
@@ -55,13 +58,13 @@ export class EngineClient {
         method: options.method,
         path: options.path,
         signal: options.signal,
-        headers: options.method === 'POST' ? { Host: 'docker', 'Content-Length': 0 } : { Host: 'docker' },
+        headers: options.method === 'POST' ? postHeaders(body) : { Host: 'docker' },
       });
       upstream.on('response', resolve);
       upstream.on('error', (error) =>
         reject(options.signal.aborted ? error : engineUnreachable(this.#socketPath, error)),
       );
-      upstream.end();
+      upstream.end(body);
     });
   }
 
@@ -95,4 +98,9 @@ export class EngineClient {
   async json<T>(options: EngineRequest): Promise<T> {
     return JSON.parse(await this.text(options)) as T;
   }
+}
+
+function postHeaders(body: string): Record<string, string | number> {
+  const headers = { Host: 'docker', 'Content-Length': Buffer.byteLength(body) };
+  return body === '' ? headers : { ...headers, 'Content-Type': 'application/json' };
 }

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import { BodyTooLarge, EngineAnswer, errorReply } from './errors.ts';
+import { type BodyType, withFieldNames } from './field-names.ts';
 import { syntaxMessage } from './filters.ts';
+import { assertBounded } from './json-bounds.ts';
 
 /** A request's address, taken apart. */
 export interface RequestTarget {
@@ -82,18 +84,19 @@ export async function readBody(req: IncomingMessage): Promise<Buffer> {
 }
 
 /**
- * The body as a JSON object; `null` counts as an empty one, as it does for Go. The Content-Type is not looked at:
- * engines up to 20.10 do not, and clients rely on it.
+ * The body as a JSON object; `null` counts as an empty one and a field's name may have any case, as for Go. The
+ * Content-Type is not looked at: engines up to 20.10 do not, and clients rely on it.
  * @throws WaggleError invalid-argument with Docker's texts, BodyTooLarge.
  */
-export async function readJson<T extends object>(req: IncomingMessage, goType: string): Promise<T> {
-  return parseJson<T>(await readBody(req), goType);
+export async function readJson<T extends object>(req: IncomingMessage, type: BodyType): Promise<T> {
+  return parseJson<T>(await readBody(req), type);
 }
 
 /** @throws WaggleError invalid-argument. */
-export function parseJson<T extends object>(body: Buffer, goType: string): T {
+export function parseJson<T extends object>(body: Buffer, type: BodyType): T {
   const text = body.toString('utf8');
   if (text.trim() === '') throw new WaggleError('invalid-argument', 'got EOF while reading request body');
+  assertBounded(text);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -101,9 +104,9 @@ export function parseJson<T extends object>(body: Buffer, goType: string): T {
     throw new WaggleError('invalid-argument', syntaxMessage(text));
   }
   if (value === null) return {} as T;
-  if (typeof value === 'object' && !Array.isArray(value)) return value as T;
+  if (typeof value === 'object' && !Array.isArray(value)) return withFieldNames(value, type) as T;
   const kind = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
-  throw new WaggleError('invalid-argument', `json: cannot unmarshal ${kind} into Go value of type ${goType}`);
+  throw new WaggleError('invalid-argument', `json: cannot unmarshal ${kind} into Go value of type ${type}`);
 }
 
 export function sendJson(res: ServerResponse, status: number, value: unknown): void {

@@ -12,9 +12,8 @@ export function parseFilters(raw: string | null): Filters {
   const parsed = parseText(raw);
   if (parsed === null) return {};
   if (typeof parsed !== 'object' || Array.isArray(parsed)) throw new WaggleError('invalid-argument', 'invalid filter');
-  const filters: Filters = {};
-  for (const [key, value] of Object.entries(parsed)) filters[key] = valuesOf(value);
-  return filters;
+  // Whatever a key is called, it becomes one of the object's own.
+  return Object.fromEntries(Object.entries(parsed).map(([key, value]) => [key, valuesOf(value)]));
 }
 
 /** @throws WaggleError invalid-argument for a filter that is not among `accepted`. */

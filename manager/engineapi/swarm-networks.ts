@@ -4,10 +4,13 @@ import type { Log } from '../../proto/runtime/log.ts';
 import type { ApiNetwork } from '../controlapi/control-api.ts';
 import type { Backend, NetworkMapping } from './backend.ts';
 import type { EngineClient } from './engine-client.ts';
+import { formatFilters } from './filters.ts';
 
 /** Driver and label of the local networks that stand for swarm networks. */
 export const TWIN_DRIVER = 'waggle';
 export const TWIN_LABEL = 'waggle.network';
+/** Every container of a task has it, and no other. */
+const TASK_LABEL = 'com.docker.swarm.task.id';
 
 /** Networks that every engine has of its own. */
 export function isPredefined(name: string): boolean {
@@ -95,6 +98,20 @@ export class SwarmNetworks {
     if (answer.status !== 200) return undefined;
     const containers = (JSON.parse(answer.body.toString('utf8')) as ApiNetwork)['Containers'];
     return isRecord(containers) ? containers : {};
+  }
+
+  /**
+   * A container of this node that is on a swarm network and belongs to no task: whether tasks still want a network is
+   * for the managers to say, and a container that is stopped because its service was removed wants it no more.
+   */
+  async plainUserOf(clusterId: string, scope: EngineScope): Promise<string | undefined> {
+    const containers = Object.keys((await this.containersOf(clusterId, scope)) ?? {});
+    if (containers.length === 0) return undefined;
+    const query = new URLSearchParams({ all: '1', filters: formatFilters({ label: [TASK_LABEL] }) });
+    const path = `${scope.prefix}/containers/json?${query.toString()}`;
+    const tasks = await this.#engine.json<{ Id: string }[]>({ method: 'GET', path, signal: scope.signal });
+    const ofTasks = new Set(tasks.map(({ Id }) => Id));
+    return containers.find((id) => !ofTasks.has(id));
   }
 }
 

@@ -2,13 +2,19 @@ import * as grpc from '@grpc/grpc-js';
 import type { AddressInfo, Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { messageOf, WaggleError } from '../runtime/errors.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { ConnectionLimits } from '../runtime/connection-limits.ts';
 import type { Startable } from '../runtime/lifecycle.ts';
 import type { Log } from '../runtime/log.ts';
 import { TRANSPORT_OPTIONS, type TlsSource } from './credentials.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 5000;
-/** Anyone can open these; a node that joins holds one for a second. */
-const MAX_ANONYMOUS_CONNECTIONS = 256;
+/** Under way at a time; anyone can begin one. Nodes that are turned away try again. */
+const HANDSHAKES = { total: 1024, perAddress: 128 };
+/** These too; a node that joins holds one for a second. */
+const ANONYMOUS_CONNECTIONS = { total: 256, perAddress: 32 };
+/** Beyond this nobody is joining. */
+const ANONYMOUS_CONNECTION_MS = 30_000;
 
 export interface ManagerServerOptions {
   host: string;
@@ -28,14 +34,19 @@ export class ManagerServer implements Startable {
   readonly #options: ManagerServerOptions;
   readonly #source: TlsSource;
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #sockets = new Set<Socket>();
-  #anonymous = 0;
+  readonly #handshakes = new ConnectionLimits(HANDSHAKES);
+  /** By peer, what gives its place back. */
+  readonly #handshaking = new Map<string, () => void>();
+  readonly #anonymous = new ConnectionLimits(ANONYMOUS_CONNECTIONS);
   #listener: tls.Server | undefined;
   #unsubscribe: (() => void) | undefined;
 
-  constructor(options: ManagerServerOptions, modules: { source: TlsSource; log: Log }) {
+  constructor(options: ManagerServerOptions, modules: { source: TlsSource; clock: Clock; log: Log }) {
     this.#options = options;
     this.#source = modules.source;
+    this.#clock = modules.clock;
     this.#log = modules.log;
   }
 
@@ -53,14 +64,12 @@ export class ManagerServer implements Startable {
     const listener = tls.createServer(
       { ...this.#context(), requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
       (socket) => {
+        this.#handshakeDone(socket);
         if (socket.authorized) authenticated.injectConnection(socket);
         else if (this.#admitAnonymous(socket)) bootstrap.injectConnection(socket);
       },
     );
-    listener.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    listener.on('connection', (socket: Socket) => this.#watch(socket));
     listener.on('tlsClientError', (error: Error, socket: tls.TLSSocket) => {
       this.#log.debug({ peer: socket.remoteAddress, error: error.message }, 'TLS handshake failed');
     });
@@ -97,15 +106,46 @@ export class ManagerServer implements Startable {
     }
   }
 
+  #watch(socket: Socket): void {
+    const peer = peerOf(socket);
+    const release = this.#handshakes.admit(socket.remoteAddress ?? '');
+    if (release === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    this.#handshaking.set(peer, release);
+    socket.once('close', () => {
+      release();
+      this.#handshaking.delete(peer);
+      this.#sockets.delete(socket);
+    });
+  }
+
+  #handshakeDone(socket: tls.TLSSocket): void {
+    const peer = peerOf(socket);
+    this.#handshaking.get(peer)?.();
+    this.#handshaking.delete(peer);
+  }
+
   #admitAnonymous(socket: tls.TLSSocket): boolean {
-    if (this.#anonymous >= MAX_ANONYMOUS_CONNECTIONS) {
+    const release = this.#anonymous.admit(socket.remoteAddress ?? '');
+    if (release === undefined) {
       socket.destroy();
       return false;
     }
-    this.#anonymous++;
-    socket.once('close', () => this.#anonymous--);
+    const cancel = this.#clock.after(ANONYMOUS_CONNECTION_MS, () => socket.destroy());
+    socket.once('close', () => {
+      cancel();
+      release();
+    });
     return true;
   }
+}
+
+/** Address and port: no two connections of a listener share them. */
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`;
 }
 
 function listen(listener: tls.Server, options: ManagerServerOptions): Promise<void> {

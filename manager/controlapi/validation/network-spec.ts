@@ -15,6 +15,9 @@ const IPV6_MIN_MTU = 1280;
 /** More than anybody has, and few enough to be routes of every container. */
 const MAX_SUBNETS = 64;
 const MTU_OPTION = 'com.docker.network.driver.mtu';
+/** RFC 791, and what an interface takes less VXLAN's headers. */
+const MIN_MTU = 68;
+const MAX_MTU = 65_485;
 /** Of ipaddr.js: a host cannot have such an address, or only on its own link. */
 const UNUSABLE_RANGES: ReadonlySet<string> = new Set([
   'unspecified',
@@ -55,6 +58,7 @@ export function validateNetworkSpec(spec: NetworkSpec): void {
   }
   const problem = dataPathProblem(spec);
   if (problem !== undefined) throw swarmError('invalid-argument', problem);
+  validateMtu(spec);
   validateIpam(spec.IPAMOptions);
   validateIpv6(spec);
 }
@@ -63,6 +67,18 @@ export function validateNetworkSpec(spec: NetworkSpec): void {
 export function networkWarning(spec: NetworkSpec): string {
   if (spec.IPv6Enabled !== true || ipv6SubnetsOf(spec).length > 0) return '';
   return 'IPv6 is enabled, but no IPv6 subnet was given: containers get IPv4 addresses only';
+}
+
+/** Docker takes any text, and its containers then do not start. */
+function validateMtu(spec: NetworkSpec): void {
+  const given = spec.DriverConfiguration?.Options?.[MTU_OPTION];
+  if (given === undefined) return;
+  const mtu = Number(given);
+  if (/^\d+$/.test(given) && mtu >= MIN_MTU && mtu <= MAX_MTU) return;
+  throw swarmError(
+    'invalid-argument',
+    `invalid ${MTU_OPTION}=${given}: must be a number from ${MIN_MTU} to ${MAX_MTU}`,
+  );
 }
 
 /** Docker takes these, and its containers then do not start. */

@@ -6,6 +6,8 @@ import { validateDnsName } from './name.ts';
 import { validateTaskSpec } from './task-spec.ts';
 
 const MAX_PORT = 65_535;
+/** Every one is an object in the memory of every manager: a slip of the finger must not be the end of them. */
+const MAX_REPLICAS = 50_000;
 const FAILURE_ACTIONS: ReadonlySet<unknown> = new Set([undefined, '', 'pause', 'continue', 'rollback']);
 const ORDERS: ReadonlySet<unknown> = new Set([undefined, '', 'stop-first', 'start-first']);
 
@@ -33,6 +35,9 @@ function validateMode(mode: ServiceMode): void {
   const replicas = mode.Replicated?.Replicas ?? 0;
   if (!Number.isSafeInteger(replicas)) throw new WaggleError('invalid-argument', 'Replicas must be a whole number');
   if (replicas < 0) throw swarmError('invalid-argument', 'Number of replicas must be non-negative');
+  if (replicas > MAX_REPLICAS) {
+    throw swarmError('invalid-argument', `Number of replicas must be at most ${MAX_REPLICAS}`);
+  }
 }
 
 function validateWords(config: UpdateConfig | null | undefined): void {

@@ -47,7 +47,15 @@ const container = z
     Groups: texts,
     StopSignal: text,
     StopGracePeriod: whole,
-    Mounts: objects,
+    Mounts: z
+      .array(z.looseObject({ Type: text, Source: text, Target: text, ReadOnly: flag, Consistency: text }))
+      .optional(),
+    Init: flag,
+    TTY: flag,
+    OpenStdin: flag,
+    ReadOnly: flag,
+    Isolation: text,
+    Privileges: z.looseObject({}).optional(),
     Healthcheck: z
       .looseObject({
         Test: texts,
@@ -158,6 +166,34 @@ export const CLUSTER_SHAPE = z.looseObject({
     .optional(),
   TaskDefaults: z.looseObject({ LogDriver: driver }).optional(),
   EncryptionConfig: z.looseObject({ AutoLockManagers: flag }).optional(),
+});
+
+const entry = { ListenAddr: text, AdvertiseAddr: text, DataPathAddr: text, Availability: text };
+
+/** Bodies of `POST /swarm/init`, `/swarm/join` and `/swarm/unlock`. */
+export const INIT_SHAPE = z.looseObject({
+  ...entry,
+  DataPathPort: whole,
+  DefaultAddrPool: texts,
+  SubnetSize: whole,
+  ForceNewCluster: flag,
+  AutoLockManagers: flag,
+  Spec: CLUSTER_SHAPE.optional(),
+});
+export const JOIN_SHAPE = z.looseObject({ ...entry, RemoteAddrs: texts, JoinToken: text });
+export const UNLOCK_SHAPE = z.looseObject({ UnlockKey: text });
+
+/** Of a body of `POST /networks/create`, what decides who answers it. */
+export const NETWORK_REQUEST_SHAPE = z.looseObject({
+  Name: text,
+  CheckDuplicate: flag,
+  Driver: text,
+  Scope: text,
+  EnableIPv6: flag,
+  Internal: flag,
+  Attachable: flag,
+  Ingress: flag,
+  ConfigOnly: flag,
 });
 
 /**

@@ -42,11 +42,6 @@ function validateResources(resources: ResourceSet | null | undefined): void {
   if (memory !== 0 && memory < MIN_MEMORY_BYTES) {
     throw swarmError('invalid-argument', `invalid memory value ${memory}: Must be at least 4MiB`);
   }
-  for (const resource of resources?.GenericResources ?? []) {
-    if (resource.DiscreteResourceSpec !== undefined) continue;
-    const kind = resource.NamedResourceSpec?.Kind ?? '';
-    throw swarmError('invalid-argument', `invalid argument for resource ${kind}`);
-  }
 }
 
 function validateRestartPolicy(policy: RestartPolicy | null | undefined): void {

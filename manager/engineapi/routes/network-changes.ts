@@ -1,6 +1,8 @@
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { ApiNetwork } from '../../controlapi/control-api.ts';
+import { NETWORK_REQUEST_SHAPE, shaped } from '../../controlapi/validation/spec-shape.ts';
 import { type Exchange, type Route, paramOf, parseJson, readBody, sendEmpty, sendJson } from '../exchange.ts';
+import { makeConnectable } from '../attached-container.ts';
 import { attachLocalNetwork } from '../network-attach.ts';
 import { type NetworkCreateRequest, networkSpecOf } from '../network-create.ts';
 import type { RouteModules } from '../route-modules.ts';
@@ -11,7 +13,7 @@ const NOT_IN_SWARM =
 const ON_WORKER =
   'Cannot create a multi-host network from a worker node. Please create the network from a manager node.';
 
-type Modules = Pick<RouteModules, 'backend' | 'proxy' | 'networks'>;
+type Modules = Pick<RouteModules, 'backend' | 'engine' | 'proxy' | 'networks'>;
 
 /** Changing `/networks`. */
 export function networkChangeRoutes(modules: Modules): Route[] {
@@ -72,14 +74,13 @@ async function remove(exchange: Exchange, { backend, proxy, networks }: Modules)
     return proxy.forward(req, res, { path: `${target.prefix}/networks/${found.network.Id}${target.search}` });
   }
   const control = backend.control();
-  refuseIfUsed(found.network, await networks.containersOf(found.network.Id, scope));
+  refuseIfUsed(found.network, await networks.plainUserOf(found.network.Id, scope));
   await control.removeNetwork({ ref: found.network.Id });
   sendEmpty(res, 204);
 }
 
-/** @throws WaggleError failed-precondition naming a container of this node that is on the network. */
-export function refuseIfUsed(network: ApiNetwork, containers: object | undefined): void {
-  const [container] = Object.keys(containers ?? {});
+/** @throws WaggleError failed-precondition naming the container of this node that is on the network. */
+export function refuseIfUsed(network: ApiNetwork, container: string | undefined): void {
   if (container === undefined) return;
   throw new WaggleError(
     'failed-precondition',
@@ -87,12 +88,25 @@ export function refuseIfUsed(network: ApiNetwork, containers: object | undefined
   );
 }
 
-async function connect(exchange: Exchange, { backend, proxy }: Modules): Promise<void> {
-  const { req, res, target } = exchange;
+async function connect(exchange: Exchange, { backend, engine, proxy }: Modules): Promise<void> {
+  const { req, res, target, signal } = exchange;
   const ref = paramOf(exchange, 'id');
   const twin = await attachLocalNetwork(backend, ref);
   if (twin === undefined) return proxy.forward(req, res);
-  proxy.forward(req, res, { path: `${target.prefix}/networks/${twin.localId}/connect${target.search}` });
+  const body = await readBody(req);
+  const container = containerOf(body);
+  if (container !== undefined) await makeConnectable(container, twin, { prefix: target.prefix, signal }, engine);
+  proxy.forward(req, res, { path: `${target.prefix}/networks/${twin.localId}/connect${target.search}`, body });
+}
+
+/** The container that the body of a connect names; undefined for a body that the engine refuses in its own words. */
+function containerOf(body: Buffer): string | undefined {
+  try {
+    const { Container } = parseJson<{ Container?: unknown }>(body, 'types.NetworkConnect');
+    return typeof Container === 'string' && Container !== '' ? Container : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function disconnect(exchange: Exchange, { backend, proxy }: Modules): Promise<void> {
@@ -111,7 +125,7 @@ async function disconnect(exchange: Exchange, { backend, proxy }: Modules): Prom
 /** Undefined for a body that the engine refuses in its own words. */
 function requestOf(body: Buffer): NetworkCreateRequest | undefined {
   try {
-    return parseJson<NetworkCreateRequest>(body, 'types.NetworkCreateRequest');
+    return shaped(NETWORK_REQUEST_SHAPE, parseJson<NetworkCreateRequest>(body, 'types.NetworkCreateRequest'));
   } catch {
     return undefined;
   }

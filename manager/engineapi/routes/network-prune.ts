@@ -49,7 +49,7 @@ async function pruneSwarm(filters: Filters, scope: EngineScope, modules: Modules
   for (const network of await modules.networks.list()) {
     if (!isCandidate(network, filters, before)) continue;
     try {
-      refuseIfUsed(network, await modules.networks.containersOf(network.Id, scope));
+      refuseIfUsed(network, await modules.networks.plainUserOf(network.Id, scope));
       await modules.backend.control().removeNetwork({ ref: network.Id });
       deleted.push(network.Name);
     } catch (error) {

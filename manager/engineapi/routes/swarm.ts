@@ -1,4 +1,5 @@
 import type { ClusterSpec } from '../../../proto/objects/cluster.ts';
+import { INIT_SHAPE, JOIN_SHAPE, shaped, UNLOCK_SHAPE } from '../../controlapi/validation/spec-shape.ts';
 import type { InitRequest, JoinRequest } from '../backend.ts';
 import { type Route, readJson, sendEmpty, sendJson } from '../exchange.ts';
 import { looseBool, strictBool, versionParam } from '../query.ts';
@@ -11,14 +12,18 @@ export function swarmRoutes({ backend }: Pick<RouteModules, 'backend'>): Route[]
       method: 'POST',
       path: '/swarm/init',
       async handle({ req, res }) {
-        sendJson(res, 200, await backend.init(await readJson<InitRequest>(req, 'swarm.InitRequest')));
+        sendJson(
+          res,
+          200,
+          await backend.init(shaped(INIT_SHAPE, await readJson<InitRequest>(req, 'swarm.InitRequest'))),
+        );
       },
     },
     {
       method: 'POST',
       path: '/swarm/join',
       async handle({ req, res }) {
-        await backend.join(await readJson<JoinRequest>(req, 'swarm.JoinRequest'));
+        await backend.join(shaped(JOIN_SHAPE, await readJson<JoinRequest>(req, 'swarm.JoinRequest')));
         sendEmpty(res, 200);
       },
     },
@@ -63,7 +68,8 @@ export function swarmRoutes({ backend }: Pick<RouteModules, 'backend'>): Route[]
       method: 'POST',
       path: '/swarm/unlock',
       async handle({ req, res }) {
-        const { UnlockKey } = await readJson<{ UnlockKey?: string }>(req, 'swarm.UnlockRequest');
+        const request = await readJson<{ UnlockKey?: string }>(req, 'swarm.UnlockRequest');
+        const { UnlockKey } = shaped(UNLOCK_SHAPE, request);
         await backend.unlock(UnlockKey ?? '');
         sendEmpty(res, 200);
       },

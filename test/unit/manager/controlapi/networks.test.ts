@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { NetworkObject, NetworkSpec } from '../../../../proto/objects/network.ts';
 import { settle } from '../../../fixtures/virtual-clock.ts';
-import { newTaskIn } from '../store/objects.ts';
+import { newService, newTaskIn } from '../store/objects.ts';
 import { ALLOCATED, type ControlFixture, controlFixture, rpc, serviceSpec } from './control-fixture.ts';
 
 let fixture: ControlFixture;
@@ -81,6 +81,15 @@ describe('createNetwork', () => {
       code: 'invalid-argument',
       message: rpc('InvalidArgument', 'meta: name must be provided'),
     },
+    ...['-1', '67', '65486', '1500; reboot', '1e3', ''].map((mtu) => ({
+      id: `MTU ${mtu}`,
+      spec: { DriverConfiguration: { Options: { 'com.docker.network.driver.mtu': mtu } } },
+      code: 'invalid-argument',
+      message: rpc(
+        'InvalidArgument',
+        `invalid com.docker.network.driver.mtu=${mtu}: must be a number from 68 to 65485`,
+      ),
+    })),
     {
       id: 'attachable ingress',
       spec: { Ingress: true, Attachable: true },
@@ -188,6 +197,13 @@ describe('removeNetwork', () => {
     expect(count()).toBe(0);
   });
 
+  test('tasks of a service that was removed are not in the way', async () => {
+    const task = { ServiceID: 'removed', NetworksAttachments: [{ NetworkID: 'n1', Addresses: ['10.0.1.2/24'] }] };
+    await fixture.store.update((tx) => tx.create('tasks', newTaskIn('t1', 'running', task)));
+    await expect(fixture.control.removeNetwork({ ref: 'net1' })).resolves.toEqual({});
+    expect(count()).toBe(0);
+  });
+
   const attachment = [{ NetworkID: 'n1', Addresses: ['10.0.1.2/24'] }];
   const users = [
     {
@@ -202,9 +218,10 @@ describe('removeNetwork', () => {
       id: 'task',
       by: 'task t1',
       use: () =>
-        fixture.store.update((tx) =>
-          tx.create('tasks', newTaskIn('t1', 'running', { NetworksAttachments: attachment })),
-        ),
+        fixture.store.update((tx) => {
+          tx.create('services', newService('s1', 'web'));
+          tx.create('tasks', newTaskIn('t1', 'running', { ServiceID: 's1', NetworksAttachments: attachment }));
+        }),
     },
     {
       id: 'container',

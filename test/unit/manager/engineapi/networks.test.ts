@@ -243,6 +243,7 @@ describe('POST /networks/create', () => {
   it.each<{ id: string; body: string; type: string }>([
     { id: 'other drivers', body: '{"Name": "b",\t"Driver":"bridge"}', type: 'application/json; charset=utf-8' },
     { id: 'no driver', body: '{"Name":"b"}', type: 'application/json' },
+    { id: 'a name that is none', body: '{"Name":5,"Driver":"overlay"}', type: 'application/json' },
     { id: 'malformed JSON', body: '{bad', type: 'application/json' },
     { id: 'another Content-Type', body: '{"Name":"b","Driver":"overlay"}', type: 'text/plain' },
   ])('leaves to the engine, byte for byte: $id', async ({ body, type }) => {
@@ -263,13 +264,22 @@ describe('DELETE /networks/ID', () => {
   });
 
   it('refuses while a container of this node is on it', async () => {
-    front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { c1: {} } });
+    front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { t1: {}, c1: {} } });
+    front.engine.json('GET /containers/json', 200, [{ Id: 't1' }]);
     const got = await ask('DELETE /networks/net1');
     expect([got.status, JSON.parse(got.text)]).toEqual([
       400,
       { message: `rpc error: code = FailedPrecondition desc = network ${SWARM_ID} is in use by container c1` },
     ]);
     expect(front.backend.calls.map((call) => call.operation)).not.toContain('removeNetwork');
+  });
+
+  it('leaves it to the managers whether tasks want the network', async () => {
+    front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { t1: {}, t2: {} } });
+    front.engine.json('GET /containers/json', 200, [{ Id: 't1' }, { Id: 't2' }, { Id: 't3' }]);
+    expect((await ask('DELETE /networks/net1')).status).toBe(204);
+    const query = new URLSearchParams(front.engine.seen.at(-1)?.url.split('?')[1]);
+    expect(JSON.parse(query.get('filters') ?? '')).toEqual({ label: { 'com.docker.swarm.task.id': true } });
   });
 
   it('leaves local ones to the engine', async () => {
@@ -290,6 +300,33 @@ describe('connect and disconnect', () => {
     expect((await ask('POST /v1.41/networks/net2/connect', body)).status).toBe(200);
     expect(front.engine.seen.at(-1)).toMatchObject({ url: `/v1.41/networks/${OTHER_TWIN_ID}/connect` });
     expect(front.engine.seen.at(-1)?.body.toString()).toBe(body);
+  });
+
+  const onNet2 = (endpointId: string): object => ({
+    Name: '/c1',
+    NetworkSettings: { Networks: { net2: { EndpointID: endpointId } } },
+  });
+  const requests = (): string[] => front.engine.requests.map(({ method, url }) => `${method} ${url}`);
+
+  it('takes a container that is not running off the network first, so that what is asked for now counts', async () => {
+    front.backend.attachable = { net2: { localId: OTHER_TWIN_ID, clusterId: 'c', name: 'net2' } };
+    front.engine.json('GET /containers/c%2F1/json', 200, onNet2(''));
+    front.engine.json(`POST /networks/${OTHER_TWIN_ID}/disconnect`, 200, '');
+    front.engine.json(`POST /networks/${OTHER_TWIN_ID}/connect`, 200, '');
+    expect((await ask('POST /networks/net2/connect', '{"container":"c/1"}')).status).toBe(200);
+    expect(requests().slice(-2)).toEqual([
+      `POST /networks/${OTHER_TWIN_ID}/disconnect`,
+      `POST /networks/${OTHER_TWIN_ID}/connect`,
+    ]);
+    expect(front.engine.seen.at(-2)?.body.toString()).toBe('{"Container":"c/1"}');
+  });
+
+  it('refuses a container that is on the network in Docker’s words', async () => {
+    front.backend.attachable = { net2: { localId: OTHER_TWIN_ID, clusterId: 'c', name: 'net2' } };
+    front.engine.json('GET /containers/c1/json', 200, onNet2('e1'));
+    const got = await ask('POST /networks/net2/connect', { Container: 'c1' });
+    expect([got.status, JSON.parse(got.text)]).toEqual([409, { message: 'c1 is already attached to network net2' }]);
+    expect(requests().at(-1)).toBe('GET /containers/c1/json');
   });
 
   it('refuses one that is not attachable in Docker’s words', async () => {
@@ -324,6 +361,7 @@ describe('POST /networks/prune', () => {
   it('spares twins on the engine and asks the managers for each of the swarm', async () => {
     front.engine.json('POST /networks/prune', 200, { NetworksDeleted: ['old'] });
     front.engine.json(`GET /networks/${TWIN_ID}`, 200, { Containers: { c1: {} } });
+    front.engine.json('GET /containers/json', 200, []);
     const got = await ask('POST /v1.41/networks/prune');
     expect(JSON.parse(got.text)).toEqual({ NetworksDeleted: ['net2', 'mine', 'old'] });
     const url = front.engine.seen.find((each) => each.method === 'POST')?.url ?? '';

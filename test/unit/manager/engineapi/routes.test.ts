@@ -35,6 +35,13 @@ const GOOD: Case[] = [
     status: 200,
     call: { operation: 'join', args: { JoinToken: 't' } },
   },
+  {
+    id: 'field names in any case',
+    ask: 'POST /swarm/join',
+    body: '{"joinToken":"t","REMOTEADDRS":["a"]}',
+    status: 200,
+    call: { operation: 'join', args: { JoinToken: 't', RemoteAddrs: ['a'] } },
+  },
   { id: 'leave', ask: 'POST /swarm/leave', status: 200, call: { operation: 'leave', args: false } },
   { id: 'leave forced', ask: 'POST /v1.41/swarm/leave?force=1', status: 200, call: { operation: 'leave', args: true } },
   {
@@ -227,6 +234,34 @@ describe('swarm routes', () => {
       body: '[]',
       status: 400,
       message: 'json: cannot unmarshal array into Go value of type swarm.ServiceSpec',
+    },
+    {
+      id: 'too deep',
+      ask: 'POST /services/create',
+      body: `{"Labels":${'['.repeat(200_000)}`,
+      status: 400,
+      message: 'exceeded max depth',
+    },
+    {
+      id: 'an unlock key that is no text',
+      ask: 'POST /swarm/unlock',
+      body: '{"UnlockKey":{"a":1}}',
+      status: 400,
+      message: 'invalid spec: UnlockKey: Invalid input: expected string, received object',
+    },
+    {
+      id: 'one remote address where several may be',
+      ask: 'POST /swarm/join',
+      body: '{"RemoteAddrs":"10.1.0.1"}',
+      status: 400,
+      message: 'invalid spec: RemoteAddrs: Invalid input: expected array, received string',
+    },
+    {
+      id: 'a pool that is no list',
+      ask: 'POST /swarm/init',
+      body: '{"DefaultAddrPool":"10.0.0.0/8"}',
+      status: 400,
+      message: 'invalid spec: DefaultAddrPool: Invalid input: expected array, received string',
     },
     {
       id: 'no service version',

@@ -103,7 +103,10 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
   };
   const recorder = new Recorder(id);
   const located: Endpoint['located'] = [];
-  const server = new ManagerServer({ host: '127.0.0.1', port: options.port ?? 0 }, { source, log: silentLog });
+  const server = new ManagerServer(
+    { host: '127.0.0.1', port: options.port ?? 0 },
+    { source, clock: systemClock, log: silentLog },
+  );
   const gate = new RpcGate({
     membership: { clusterId: () => SWARM, isRemoved: (node) => node === 'gone' },
     log: silentLog,

@@ -150,4 +150,14 @@ describe('GossipTransport', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
     expect(a.transport.drops.unknownKey).toBeGreaterThan(1_000);
   });
+
+  it('one address that keeps streams open does not keep out the streams of others', async () => {
+    const [a, b] = [await start(0, [1]), await start(1, [1])];
+    const connect = (): net.Socket => net.connect({ port: PORT, host: address(0), localAddress: address(8) });
+    const streams = Array.from({ length: 100 }, () => connect().on('error', () => undefined));
+    closing.push(async () => streams.forEach((stream) => stream.destroy()));
+    await eventually('the ones too many are refused', () => a.transport.drops.overload === 84, { everyMs: 5 });
+    b.transport.send(address(0), PORT, { swim: { ...ping, kind: 'state', stream: true, news: large } });
+    await eventually('an honest stream', () => a.heard.length === 1, { everyMs: 5 });
+  });
 });
