@@ -4,7 +4,7 @@ import { createSoakSwarm, type SoakSwarm } from '../soak/soak-swarm.ts';
 import { Soak } from '../soak/soak.ts';
 
 /** A short one of what `npm run soak` does for as long as one likes. */
-const OPTIONS = { cycles: 16, seed: 4, checkEvery: 8 };
+const OPTIONS = { cycles: 16, seed: 4, checkEvery: 8, faultChance: 0.25 };
 
 let swarm: SoakSwarm;
 

@@ -37,6 +37,7 @@ try {
     cycles: Number(values.cycles),
     seed: Number(values.seed),
     checkEvery: Number(values.check),
+    faultChance: 0.25,
     ...(values.minutes === undefined ? {} : { limitMs: Number(values.minutes) * MINUTE_MS }),
   };
   const soak = new Soak(options, { swarm, clock: systemClock, say });

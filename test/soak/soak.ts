@@ -12,8 +12,6 @@ import { daemonSize, type HostState, hostState, residue } from './residue.ts';
 import { LONE_SOAK_FAULTS, SOAK_FAULTS } from './soak-faults.ts';
 import type { SoakSwarm } from './soak-swarm.ts';
 
-/** In one cycle, while no fault is under way. */
-const FAULT = 0.25;
 const LONE_FAULT = 0.06;
 const SECOND_FAULT = 0.25;
 /** Seconds are enough on a machine that has nothing else to do; what it takes is told. Calls that were lost are noticed by comparing, a minute later at the most. */
@@ -37,6 +35,8 @@ export interface SoakOptions {
   cycles: number;
   seed: number;
   checkEvery: number;
+  /** Of a cycle to begin with a fault, while none is under way. */
+  faultChance: number;
   /** Milliseconds after which no more cycles begin; none when absent. */
   limitMs?: number;
 }
@@ -117,7 +117,7 @@ export class Soak {
   /** Something comes, something goes, and mostly something is altered. */
   async #cycle(): Promise<void> {
     const random = this.#random;
-    if (this.#fault === undefined && random.chance(FAULT)) this.#beginFault();
+    if (this.#fault === undefined && random.chance(this.#options.faultChance)) this.#beginFault();
     const lanes: Lane[] = random.chance(0.6) ? ['make', 'remove', 'alter'] : ['make', 'remove'];
     for (const lane of random.shuffle(lanes)) {
       const began = this.#modules.clock.monotonic();
@@ -187,7 +187,6 @@ export class Soak {
   }
 
   #tell(cycle: number, { settledMs, late }: InspectionReport): void {
-    const { swarm } = this.#modules;
     const { networks, containers, services } = this.#inventory;
     const has = `${networks.size} networks, ${containers.size} containers, ${services.size} services`;
     const times = Object.entries(settledMs).map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)}`);
