@@ -9,7 +9,7 @@ import { unexpiredRemovals } from './removed-nodes.ts';
 import { renderCluster } from './render/cluster.ts';
 import { outOfSequence } from './swarm-error.ts';
 import { validateClusterSpec } from './validation/cluster-spec.ts';
-import { CLUSTER_SHAPE, shaped } from './validation/spec-shape.ts';
+import { CLUSTER_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 
 type Methods = Pick<ControlApi, 'getCluster' | 'updateCluster' | 'getUnlockKey' | 'getJoinTokens'>;
 type UpdateArgs = Parameters<ControlApi['updateCluster']>[0];

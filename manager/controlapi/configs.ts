@@ -5,7 +5,7 @@ import { createData, listData, removeData, updateDataLabels } from './data-objec
 import { renderConfig } from './render/data.ts';
 import { resolve } from './resolve.ts';
 import { validateConfigSpec } from './validation/data-spec.ts';
-import { DATA_SHAPE, shaped } from './validation/spec-shape.ts';
+import { DATA_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 
 type Methods = Pick<ControlApi, 'listConfigs' | 'getConfig' | 'createConfig' | 'updateConfig' | 'removeConfig'>;
 

@@ -20,7 +20,7 @@ import { renderNetwork } from './render/network.ts';
 import { renderPeers, renderServices } from './render/network-usage.ts';
 import { resolve } from './resolve.ts';
 import { swarmError } from './swarm-error.ts';
-import { NETWORK_SHAPE, shaped } from './validation/spec-shape.ts';
+import { NETWORK_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 import { networkWarning, validateNetworkSpec } from './validation/network-spec.ts';
 
 type Methods = Pick<ControlApi, 'listNetworks' | 'getNetwork' | 'createNetwork' | 'removeNetwork'>;

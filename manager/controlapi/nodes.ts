@@ -21,7 +21,7 @@ import { renderNode } from './render/node.ts';
 import { tlsInfo } from './render/tls-info.ts';
 import { resolve } from './resolve.ts';
 import { outOfSequence, swarmError } from './swarm-error.ts';
-import { NODE_SHAPE, shaped } from './validation/spec-shape.ts';
+import { NODE_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 
 type Methods = Pick<ControlApi, 'listNodes' | 'getNode' | 'updateNode' | 'removeNode'>;
 

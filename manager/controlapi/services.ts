@@ -23,7 +23,7 @@ import { assertDataReferences, withNetworkIds } from './service-references.ts';
 import { serviceStatus } from './service-status.ts';
 import { assertChangeAllowed, changed, rolledBack } from './service-update.ts';
 import { outOfSequence, swarmError } from './swarm-error.ts';
-import { SERVICE_SHAPE, shaped } from './validation/spec-shape.ts';
+import { SERVICE_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 import { validateServiceSpec } from './validation/service-spec.ts';
 
 type Methods = Pick<ControlApi, 'listServices' | 'getService' | 'createService' | 'updateService' | 'removeService'>;

@@ -1,6 +1,7 @@
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { ApiNetwork } from '../../controlapi/control-api.ts';
-import { NETWORK_REQUEST_SHAPE, shaped } from '../../controlapi/validation/spec-shape.ts';
+import { shaped } from '../../../proto/objects/spec-shape.ts';
+import { NETWORK_REQUEST_SHAPE } from '../request-shape.ts';
 import { type Exchange, type Route, paramOf, parseJson, readBody, sendEmpty, sendJson } from '../exchange.ts';
 import { makeConnectable } from '../attached-container.ts';
 import { attachLocalNetwork } from '../network-attach.ts';

@@ -1,5 +1,6 @@
 import type { ClusterSpec } from '../../../proto/objects/cluster.ts';
-import { INIT_SHAPE, JOIN_SHAPE, shaped, UNLOCK_SHAPE } from '../../controlapi/validation/spec-shape.ts';
+import { shaped } from '../../../proto/objects/spec-shape.ts';
+import { INIT_SHAPE, JOIN_SHAPE, UNLOCK_SHAPE } from '../request-shape.ts';
 import type { InitRequest, JoinRequest } from '../backend.ts';
 import { type Route, readJson, sendEmpty, sendJson } from '../exchange.ts';
 import { looseBool, strictBool, versionParam } from '../query.ts';

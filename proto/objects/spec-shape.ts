@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { WaggleError } from '../../../proto/runtime/errors.ts';
-import { withoutNulls } from '../without-nulls.ts';
+import { WaggleError } from '../runtime/errors.ts';
+import { withoutNulls } from './without-nulls.ts';
 
 /**
  * The types of the fields that the managers read; everything else passes as it is. A spec of another shape is refused
@@ -166,34 +166,6 @@ export const CLUSTER_SHAPE = z.looseObject({
     .optional(),
   TaskDefaults: z.looseObject({ LogDriver: driver }).optional(),
   EncryptionConfig: z.looseObject({ AutoLockManagers: flag }).optional(),
-});
-
-const entry = { ListenAddr: text, AdvertiseAddr: text, DataPathAddr: text, Availability: text };
-
-/** Bodies of `POST /swarm/init`, `/swarm/join` and `/swarm/unlock`. */
-export const INIT_SHAPE = z.looseObject({
-  ...entry,
-  DataPathPort: whole,
-  DefaultAddrPool: texts,
-  SubnetSize: whole,
-  ForceNewCluster: flag,
-  AutoLockManagers: flag,
-  Spec: CLUSTER_SHAPE.optional(),
-});
-export const JOIN_SHAPE = z.looseObject({ ...entry, RemoteAddrs: texts, JoinToken: text });
-export const UNLOCK_SHAPE = z.looseObject({ UnlockKey: text });
-
-/** Of a body of `POST /networks/create`, what decides who answers it. */
-export const NETWORK_REQUEST_SHAPE = z.looseObject({
-  Name: text,
-  CheckDuplicate: flag,
-  Driver: text,
-  Scope: text,
-  EnableIPv6: flag,
-  Internal: flag,
-  Attachable: flag,
-  Ingress: flag,
-  ConfigOnly: flag,
 });
 
 /**
