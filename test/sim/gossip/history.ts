@@ -44,7 +44,7 @@ export function runHistory(seed: number, cores: Cores): HistoryOutcome {
     model.run(random.next() * one(30, 300, 300, 3_000));
   }
   calm(swarm);
-  const healedMs = heal(swarm, 'after all trouble', HEAL_LIMIT_MS);
+  const healedMs = heal(swarm, 'after all trouble', HEAL_LIMIT_MS, 'with the dead');
   for (const index of swarm.living()) {
     swarm.publish(index);
     swarm.withdraw(index);
@@ -58,6 +58,7 @@ export function runHistory(seed: number, cores: Cores): HistoryOutcome {
     swarm.restart(victim, 'with all');
     heal(swarm, `after the return of ${victim}`, HEAL_LIMIT_MS);
   }
+  heal(swarm, 'in the end', HEAL_LIMIT_MS, 'with the dead');
   model.takeTraffic();
   model.run(QUIET_SECONDS * 1_000);
   const quietPackets = model.takeTraffic().packets / QUIET_SECONDS / swarm.size;
@@ -113,8 +114,9 @@ function calm(swarm: HostSwarm): void {
   swarm.nameAll();
 }
 
-function heal(swarm: HostSwarm, when: string, limitMs: number): number {
-  const tookMs = swarm.model.runUntil(() => swarm.difference() === undefined, limitMs, 100);
-  if (tookMs === undefined) throw new GossipError(`${when}: ${swarm.difference() ?? ''}`);
+function heal(swarm: HostSwarm, when: string, limitMs: number, extent: 'living' | 'with the dead' = 'living'): number {
+  const difference = (): string | undefined => swarm.difference(extent === 'with the dead');
+  const tookMs = swarm.model.runUntil(() => difference() === undefined, limitMs, 100);
+  if (tookMs === undefined) throw new GossipError(`${when}: ${difference() ?? ''}`);
   return tookMs;
 }

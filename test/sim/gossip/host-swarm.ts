@@ -161,9 +161,13 @@ export class HostSwarm {
     this.model.act(index, (node, nowMs) => node.withdraw(endpoint, nowMs));
   }
 
-  /** The first that is not as it should be among those that live, in words; undefined when all is well. */
-  difference(): string | undefined {
-    return this.#differenceOfMembers() ?? this.#differenceOfRecords();
+  /**
+   * The first that is not as it should be among those that live, in words; undefined when all is well.
+   * @param withDead also what they keep of the dead, which may differ for 30 s: whoever knew an earlier life of one that had not said
+   * all in its last keeps that so long.
+   */
+  difference(withDead: boolean): string | undefined {
+    return this.#differenceOfMembers() ?? this.#differenceOfRecords(withDead);
   }
 
   /** All that a dead node had is known to those that live, as of one that is silent. @throws GossipError */
@@ -202,7 +206,7 @@ export class HostSwarm {
     return undefined;
   }
 
-  #differenceOfRecords(): string | undefined {
+  #differenceOfRecords(withDead: boolean): string | undefined {
     for (const networkId of NETWORKS) {
       const truth = this.#truthOf(networkId);
       let silent: string | undefined;
@@ -212,6 +216,7 @@ export class HostSwarm {
         if (!node.synced()) return `${viewer} is not synced`;
         const seen = node.records(networkId).map(described).toSorted().join(', ');
         if (seen !== truth) return `${viewer} sees in ${networkId} [${seen}] instead of [${truth}]`;
+        if (!withDead) continue;
         const lost = node.located(networkId).filter((record) => record.silent);
         const of = lost.map(described).toSorted().join(', ');
         if (silent !== undefined && silent !== of) return `${viewer} keeps in ${networkId} [${of}], others [${silent}]`;
