@@ -7,7 +7,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 import { AliasCache } from './alias-cache.ts';
 import { TASK_ID_LABEL } from './container-config.ts';
 import { isNotFound } from './engine-error.ts';
-import type { Engine } from './engine.ts';
+import type { CallOptions, Engine } from './engine.ts';
 import type { EngineEvent, EngineEvents } from './events.ts';
 import { type ContainerEndpoint, endpointsOf, sameEndpoint } from './network-endpoints.ts';
 import type { NetworkMapping } from './network-plan.ts';
@@ -72,7 +72,7 @@ export class ContainerNames implements Startable {
     this.#settleMs = options.settleMs;
     this.#modules = { ...modules, log: modules.log.child({ module: 'worker/docker' }) };
     this.#aliases = new AliasCache({ inspectTimeoutMs: options.inspectTimeoutMs }, { engine: modules.engine });
-    this.#loop = new ReconcileLoop(options, { ...modules, pass: () => this.#pass() });
+    this.#loop = new ReconcileLoop(options, { ...modules, pass: (signal) => this.#pass(signal) });
   }
 
   /** Does not wait for the engine. */
@@ -214,7 +214,7 @@ export class ContainerNames implements Startable {
   }
 
   /** Looks at what is marked, or at everything when nothing is (the audit). Never throws. */
-  async #pass(): Promise<boolean> {
+  async #pass(signal: AbortSignal): Promise<boolean> {
     const twins = this.#modules.networks().map((mapping) => mapping.localId);
     const audits = !this.#everything && this.#dirty.size === 0;
     if (audits) this.#aliases.verify();
@@ -226,9 +226,9 @@ export class ContainerNames implements Startable {
     const networks = new Set(marked);
     const turn = ++this.#turn;
     try {
-      const containers = networks.size === 0 ? [] : await this.#containers();
+      const containers = networks.size === 0 ? [] : await this.#containers({ signal });
       if (full) this.#retain(new Set(containers.map((container) => container.Id)));
-      for (const id of [...networks]) if (await this.#look(id, containers, turn)) networks.delete(id);
+      for (const id of [...networks]) if (await this.#look(id, containers, turn, { signal })) networks.delete(id);
       for (const id of networks) this.#dirty.add(id);
       return networks.size === 0;
     } catch (error) {
@@ -243,16 +243,21 @@ export class ContainerNames implements Startable {
     for (const id of this.#told.keys()) if (!containerIds.has(id)) this.#told.delete(id);
   }
 
-  async #containers(): Promise<Docker.ContainerInfo[]> {
-    return await this.#modules.engine.call((docker) => docker.listContainers({ all: true }));
+  async #containers(options: CallOptions = {}): Promise<Docker.ContainerInfo[]> {
+    return await this.#modules.engine.call((docker) => docker.listContainers({ all: true }), options);
   }
 
   /**
    * Reads what needs no lock and tells it at once. Aliases that are not known are read beside it, since the engine may
    * hold that back for as long as a start takes. @returns true when nothing was missing.
    */
-  async #look(localNetworkId: string, containers: readonly Docker.ContainerInfo[], turn: number): Promise<boolean> {
-    const network = await this.#inspectNetwork(localNetworkId);
+  async #look(
+    localNetworkId: string,
+    containers: readonly Docker.ContainerInfo[],
+    turn: number,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    const network = await this.#inspectNetwork(localNetworkId, options);
     // A later look has answered before this one.
     if ((this.#looked.get(localNetworkId) ?? 0) > turn) return true;
     this.#looked.set(localNetworkId, turn);
@@ -278,10 +283,11 @@ export class ContainerNames implements Startable {
     });
   }
 
-  async #inspectNetwork(id: string): Promise<Docker.NetworkInspectInfo | undefined> {
+  async #inspectNetwork(id: string, options: CallOptions): Promise<Docker.NetworkInspectInfo | undefined> {
     try {
       return await this.#modules.engine.call(
         (docker) => docker.getNetwork(id).inspect() as Promise<Docker.NetworkInspectInfo>,
+        options,
       );
     } catch (error) {
       if (isNotFound(error)) return undefined;

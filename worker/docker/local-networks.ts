@@ -7,7 +7,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 import type { AssignedNetwork, AssignedState } from '../network/assigned-network.ts';
 import type { TwinNetworks } from './container-controller.ts';
 import { isNotFound } from './engine-error.ts';
-import type { Engine } from './engine.ts';
+import type { CallOptions, Engine } from './engine.ts';
 import type { EngineEvents } from './events.ts';
 import { type NetworkMapping, planNetworks, twinOf } from './network-plan.ts';
 import { ReconcileLoop, type ReconcileLoopOptions } from './reconcile-loop.ts';
@@ -53,7 +53,7 @@ export class LocalNetworks implements Startable, TwinNetworks {
   constructor(options: LocalNetworksOptions, modules: LocalNetworksModules) {
     this.#options = options;
     this.#modules = { ...modules, log: modules.log.child({ module: 'worker/docker' }) };
-    this.#loop = new ReconcileLoop(options, { ...modules, pass: () => this.#pass() });
+    this.#loop = new ReconcileLoop(options, { ...modules, pass: (signal) => this.#pass(signal) });
   }
 
   /** Does not wait for the engine. */
@@ -133,10 +133,10 @@ export class LocalNetworks implements Startable, TwinNetworks {
   }
 
   /** One look at the engine and what follows from it. Never throws. @returns true when nothing is left to do. */
-  #pass(): Promise<boolean> {
+  #pass(signal: AbortSignal): Promise<boolean> {
     return this.#exclusively(async () => {
       try {
-        return await this.#reconcile();
+        return await this.#reconcile(signal);
       } catch (error) {
         this.#modules.log.debug({ error: messageOf(error) }, 'networks not compared');
         return false;
@@ -144,9 +144,9 @@ export class LocalNetworks implements Startable, TwinNetworks {
     });
   }
 
-  async #reconcile(): Promise<boolean> {
+  async #reconcile(signal: AbortSignal): Promise<boolean> {
     const needed = neededNetworks(this.#modules.assigned);
-    const plan = planNetworks(needed, await this.#observe(), this.#options.driver);
+    const plan = planNetworks(needed, await this.#observe({ signal }), this.#options.driver);
     const errors = new Map(plan.conflicts);
     let clean = true;
     for (const mapping of plan.remove) clean = (await this.#try(() => this.#remove(mapping), mapping.name)) && clean;
@@ -178,10 +178,10 @@ export class LocalNetworks implements Startable, TwinNetworks {
     return this.#mappings.some(({ clusterId, name }) => clusterId === ID && name === Spec.Name);
   }
 
-  async #observe(): Promise<Parameters<typeof planNetworks>[1]> {
+  async #observe(options: CallOptions = {}): Promise<Parameters<typeof planNetworks>[1]> {
     this.#changed = false;
     try {
-      return await this.#modules.engine.call((docker) => docker.listNetworks());
+      return await this.#modules.engine.call((docker) => docker.listNetworks(), options);
     } catch (error) {
       this.#changed = true;
       throw error;

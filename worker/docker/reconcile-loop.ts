@@ -13,18 +13,21 @@ export interface ReconcileLoopOptions {
 
 /**
  * Runs `pass` once at the start, when woken, when it said that something is left, and every `auditMs`; never two at a
- * time. A pass does not throw: it answers whether everything is as it should be.
+ * time. A pass does not throw: it answers whether everything is as it should be. Its signal is aborted by `stop`, which waits for it.
  */
 export class ReconcileLoop implements Startable {
   readonly #options: ReconcileLoopOptions;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #pass: () => Promise<boolean>;
+  readonly #pass: (signal: AbortSignal) => Promise<boolean>;
   readonly #wake = new Wake();
   #stopping = new AbortController();
   #running: Promise<void> | undefined;
 
-  constructor(options: ReconcileLoopOptions, modules: { clock: Clock; random: Random; pass: () => Promise<boolean> }) {
+  constructor(
+    options: ReconcileLoopOptions,
+    modules: { clock: Clock; random: Random; pass: (signal: AbortSignal) => Promise<boolean> },
+  ) {
     this.#options = options;
     this.#clock = modules.clock;
     this.#random = modules.random;
@@ -57,7 +60,7 @@ export class ReconcileLoop implements Startable {
       } catch {
         return;
       }
-      failures = (await this.#pass()) ? 0 : failures + 1;
+      failures = (await this.#pass(signal)) ? 0 : failures + 1;
       const { auditMs, backoff } = this.#options;
       delay = failures === 0 ? auditMs : Math.min(auditMs, backoffDelayMs(backoff, failures, this.#random()));
     }

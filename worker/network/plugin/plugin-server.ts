@@ -33,7 +33,8 @@ export class PluginServer implements Startable {
   #endWait: (() => void) | undefined;
   #awaited: Promise<void> = Promise.resolve();
   #server: Server | undefined;
-  #inode = 0;
+  /** Of `fileAt`. */
+  #file = '';
   #cancelWatch: CancelTimer | undefined;
   #watching: Promise<void> = Promise.resolve();
   #stopped = true;
@@ -101,7 +102,7 @@ export class PluginServer implements Startable {
     });
     server.on('error', (error) => this.#log.warn({ error: error.message }, 'plugin socket failed'));
     await chmod(socketPath, 0o600);
-    this.#inode = (await stat(socketPath)).ino;
+    this.#file = await fileAt(socketPath);
     this.#server = server;
     this.#log.info({ socket: socketPath }, 'plugin is up');
   }
@@ -128,8 +129,8 @@ export class PluginServer implements Startable {
   }
 
   async #watch(): Promise<void> {
-    const found = await stat(this.#options.socketPath).catch(() => undefined);
-    if (this.#server !== undefined && found?.ino === this.#inode) return;
+    const found = await fileAt(this.#options.socketPath).catch(() => undefined);
+    if (this.#server !== undefined && found === this.#file) return;
     await this.#close();
     await this.#listen();
   }
@@ -151,6 +152,12 @@ export class PluginServer implements Startable {
       response.destroy();
     }
   }
+}
+
+/** Names a file, also among those that have one inode after the other. @throws when there is none. */
+async function fileAt(path: string): Promise<string> {
+  const found = await stat(path, { bigint: true });
+  return `${found.isSocket() ? 'socket' : 'other'} ${found.dev}/${found.ino}/${found.birthtimeNs}`;
 }
 
 /** @returns undefined when the body is too large. */

@@ -117,6 +117,14 @@ describe('on a fake engine', () => {
     expect(await told).toEqual(['one 10.9.1.5  false']);
   });
 
+  it('does not wait for an engine that hangs when it stops', { timeout: 5_000 }, async () => {
+    fake.faults.push({ match: /^GET/, kind: 'hang', times: 50 });
+    const asked = fake.requests.length;
+    parts.names.wake();
+    await eventually('a look', () => fake.requests.length > asked, QUICK);
+    await parts.names.stop();
+  });
+
   it('a look that was begun before the start does not take it back', async () => {
     const container = fake.addContainer('one', {}, { net1: { IPAMConfig: { IPv4Address: '10.9.1.5' } } });
     Object.assign(container.state, { Running: true, Status: 'created' });
@@ -149,6 +157,7 @@ describe('on a fake engine', () => {
 
   it('shares one look among those who ask while another is under way', async () => {
     await parts.names.stop();
+    await parts.names.refresh(networkId);
     const looks = (): number => fake.requests.filter((each) => each.startsWith(`GET /networks/${networkId}`)).length;
     const before = looks();
     await Promise.all(Array.from({ length: 8 }, () => parts.names.refresh(networkId)));
@@ -164,6 +173,8 @@ describe('on a fake engine', () => {
 
   it('is told on request, and says when it cannot', async () => {
     await parts.names.stop();
+    // What the stopped loop has asked is answered before this.
+    await parts.names.refresh(networkId);
     fake.faults.push({ match: /^GET \/networks\/[0-9a-f]+/, kind: 'status', status: 500 });
     await expect(parts.names.refresh(networkId)).rejects.toMatchObject({ code: 'internal' });
     const container = fake.addContainer('one', {}, { net1: { IPAMConfig: { IPv4Address: '10.9.1.6' } } });

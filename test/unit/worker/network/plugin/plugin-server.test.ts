@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../../../../proto/runtime/log.ts';
 import { inactiveBackend } from '../../../../../worker/network/plugin/inactive-backend.ts';
 import { PluginServer } from '../../../../../worker/network/plugin/plugin-server.ts';
+import { eventually } from '../../../../lab/eventually.ts';
 import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
 
 let folder: string;
@@ -37,13 +38,12 @@ function post(method: string, body: string): Promise<{ status: number; body: unk
   });
 }
 
-function isSocket(): boolean {
-  return existsSync(socketPath) && statSync(socketPath).isSocket();
-}
-
-async function untilListening(): Promise<void> {
-  for (let turn = 0; turn < 1000 && !isSocket(); turn++) await settle();
-  await settle();
+async function untilBack(): Promise<void> {
+  const isBack = async (): Promise<boolean> => {
+    await clock.advance(1_000);
+    return (await post('Plugin.Activate', '').catch(() => undefined))?.status === 200;
+  };
+  await eventually('the plugin to be back', isBack, { everyMs: 2, timeoutMs: 10_000 });
 }
 
 describe('PluginServer', () => {
@@ -94,14 +94,10 @@ describe('PluginServer', () => {
   it('comes back when its socket is removed or replaced', async () => {
     await server.start();
     rmSync(path.dirname(socketPath), { recursive: true });
-    await clock.advance(1_000);
-    await untilListening();
-    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+    await untilBack();
     rmSync(socketPath);
     writeFileSync(socketPath, '');
-    await clock.advance(1_000);
-    await untilListening();
-    expect(await post('Plugin.Activate', '')).toMatchObject({ status: 200 });
+    await untilBack();
   });
 
   it('answers from the backend of the moment', async () => {
