@@ -70,6 +70,8 @@ export class Overlay {
   #look: Look | 'failed' | undefined;
   #looking: Promise<void> | undefined;
   #looks = 0;
+  /** What was remembered when something failed: what differs from it and was not left to do is drift, too. */
+  #beforeFailure: ObservedOverlay | undefined;
   /** What the remembered state was found to be in step with. */
   #settledFor: DesiredOverlay | undefined;
   #passes = 0;
@@ -208,7 +210,7 @@ export class Overlay {
 
   #retryLater(failures: readonly string[]): void {
     this.#dirty = true;
-    this.#memory.forget();
+    this.#forget();
     if (this.#stopped) return;
     this.#failures++;
     const delayMs = backoffDelayMs(BACKOFF, this.#failures, this.#modules.random());
@@ -228,8 +230,7 @@ export class Overlay {
   /** @returns what failed, in words. */
   async #pass(): Promise<string[]> {
     const auditing = this.#takeLook();
-    const known = this.#memory.state;
-    const observed = known ?? this.#memory.learn(await this.#modules.kernel.observe(this.namespace, this.#isRouted()));
+    const observed = this.#memory.state ?? (await this.#observe());
     this.#moved.recall(observed.neighbours);
     this.#passes++;
     if (auditing && this.#waits.length === 0 && this.#isSettled(observed)) {
@@ -252,6 +253,19 @@ export class Overlay {
     }
     if (failures.length === 0) this.#noteMoved(desired?.local ?? [], rows);
     return failures;
+  }
+
+  #forget(): void {
+    this.#beforeFailure = this.#memory.state ?? this.#beforeFailure;
+    this.#memory.forget();
+  }
+
+  async #observe(): Promise<ObservedOverlay> {
+    const observed = await this.#modules.kernel.observe(this.namespace, this.#isRouted());
+    const drift = this.#beforeFailure === undefined ? [] : this.#driftOf(observed, this.#beforeFailure);
+    this.#beforeFailure = undefined;
+    if (drift.length > 0) this.#countDrift(drift, observed);
+    return this.#memory.learn(observed);
   }
 
   /** Containers may have another MAC for an address in their own tables; they hear of it as soon as the way there is right. */
@@ -371,7 +385,7 @@ export class Overlay {
   #takeLook(): boolean {
     const look = this.#look;
     this.#look = undefined;
-    if (look === 'failed') this.#memory.forget();
+    if (look === 'failed') this.#forget();
     if (look === undefined || look === 'failed') return false;
     const observed = KernelMemory.replay(look);
     const remembered = this.#memory.state;
