@@ -7,7 +7,7 @@ import { runHistory } from './history.ts';
  * Random lives of whole swarms; what must hold is said in history.ts. `GOSSIP_SIM_SEEDS=20000 npm run sim` looks longer, and
  * `GOSSIP_SIM_FROM` elsewhere; a failure tells how to see it again.
  */
-const SEEDS = Number(process.env['GOSSIP_SIM_SEEDS'] ?? 1_500);
+const SEEDS = Number(process.env['GOSSIP_SIM_SEEDS'] ?? 1_000);
 const FROM = Number(process.env['GOSSIP_SIM_FROM'] ?? 1);
 const PARTS = 5;
 const cores = { SwimCore, GossipCore };

@@ -29,7 +29,7 @@ export function spreadOfWaggle(count: number, seed: number, network: Network = {
   // Nothing is said during the introduction, which is not what is measured: all are equal and empty.
   for (let index = 0; index < count; index++) swarm.act(index, (node, nowMs) => node.setPeers(roster, nowMs));
   // With loss the first comparisons take a while; what they cost is not the endpoint's.
-  swarm.run(15_000);
+  swarm.run(6_000);
   const idleMs = 1_000;
   swarm.takeTraffic();
   swarm.run(idleMs);

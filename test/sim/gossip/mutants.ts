@@ -53,7 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'any other statement counts at the same incarnation',
-    from: 95,
+    from: 130,
     rule: 'SWIM 4.2: at the same incarnation the worse statement',
     file: 'member-list.ts',
     find: 'return RANK[news.state] > RANK[known.state];',
@@ -98,7 +98,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'what is covered is taken again',
-    from: 130,
     rule: 'a change at or below coveredTo is here already or superseded',
     file: 'owner-view.ts',
     find: 'if (change.sequence > this.coveredTo) this.#put',
@@ -106,6 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'a tombstone is forgotten without a trace',
+    from: 85,
     rule: 'a peer that lags behind a forgotten tombstone gets a snapshot',
     file: 'owner-view.ts',
     find: '      this.#reapedTo = Math.max(this.#reapedTo, change.sequence);\n',
@@ -113,6 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'a snapshot drops nothing',
+    from: 85,
     rule: 'what a snapshot does not name is gone',
     file: 'owner-view.ts',
     find: 'this.#dropUnnamed(update, changed);',
