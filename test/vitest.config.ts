@@ -24,8 +24,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          // A lab mostly waits, and takes half a processor on the average: three share two of them.
-          maxWorkers: 3,
+          // A lab mostly waits; two of them share two processors without missing their deadlines.
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

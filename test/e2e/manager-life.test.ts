@@ -160,6 +160,21 @@ describe('settings of the cluster', () => {
   });
 });
 
+describe('an address that was given', () => {
+  it('that is taken away: the node says what to do, and goes on when it is back', async () => {
+    const host = lab.host(0);
+    const before = host.log('daemon').length;
+    await renumber(host, host.address, '192.168.77.94');
+    const said = (text: string): Promise<unknown> =>
+      eventually(text, () => host.log('daemon').slice(before).includes(text), SLOW);
+    await said(`${host.address}, given with --advertise-addr, is no longer an address of this host`);
+    await renumber(host, '192.168.77.94', host.address);
+    await said('this host has the addresses of its node again');
+    await untilAllReachable(lab.host(2));
+    expect((await infoOf(host)).NodeAddr).toBe(host.address);
+  });
+});
+
 describe('the leader dies', () => {
   let dead: Host;
   let alive: [Host, Host];
@@ -364,18 +379,5 @@ describe('a manager', () => {
       SLOW,
     );
     await eventually('others to be reached', () => host.docker(['exec', `on-${host.name}`, ...ping(asked)]), SLOW);
-  });
-
-  it('whose address was given and is taken away says what to do, and goes on when it is back', async () => {
-    const host = lab.host(0);
-    const before = host.log('daemon').length;
-    await renumber(host, host.address, '192.168.77.94');
-    const said = (text: string): Promise<unknown> =>
-      eventually(text, () => host.log('daemon').slice(before).includes(text), SLOW);
-    await said(`${host.address}, given with --advertise-addr, is no longer an address of this host`);
-    await renumber(host, '192.168.77.94', host.address);
-    await said('this host has the addresses of its node again');
-    await untilAllReachable(lab.host(2));
-    expect((await infoOf(host)).NodeAddr).toBe(host.address);
   });
 });

@@ -10,7 +10,7 @@ import { planTunnel } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
 import { loadTunnelKeys, makeNextTunnelKey, removeTunnelKeys, replaceTunnelKey, type TunnelKey } from './tunnel-key.ts';
 import { tunnelDifferences } from './tunnel-differences.ts';
-import type { DesiredTunnel, TunnelOperation } from './tunnel-state.ts';
+import type { DesiredTunnel, ObservedTunnel, TunnelOperation } from './tunnel-state.ts';
 
 const BACKOFF = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
 /** Outer IPv4 and UDP headers, and WireGuard's header and authentication tag (Donenfeld 2017, section 5.4.6); IPv6 is 20 more. */
@@ -75,6 +75,8 @@ export class Tunnel {
   #need: TunnelNeed = 'kept';
   /** The tunnel that the last pass left behind; undefined when it failed, or nothing needs one. */
   #open: DesiredTunnel | undefined;
+  /** What the kernel was last brought to, if nothing else has been seen in it since: any difference from it is somebody else's doing. */
+  #reached: DesiredTunnel | undefined;
   /** Nothing of the tunnel was left when it was last looked at. */
   #closed = false;
   #running: Promise<void> | undefined;
@@ -228,23 +230,27 @@ export class Tunnel {
     this.#closed = false;
     if (this.#need === 'needed') this.assertAble();
     const desired = this.#desired();
-    const before = this.#open;
     const observed = await this.#modules.kernel.observe();
     const operations = planTunnel(desired, observed);
+    if (operations.length > 0) this.#note(operations, observed, desired);
     if (!operations.every(keepsOpen)) this.#open = undefined;
     const failure = await this.#modules.kernel.apply(operations);
     if (failure !== undefined) throw new WaggleError('unavailable', `${failure.operation.kind}: ${failure.message}`);
     this.#open = desired;
+    this.#reached = desired;
     this.#closed = desired === undefined;
-    if (operations.length === 0) return;
+  }
+
+  /** Counts what somebody else has changed, once, however many passes its repair takes. */
+  #note(operations: readonly TunnelOperation[], observed: ObservedTunnel, desired: DesiredTunnel | undefined): void {
     const fields = { operations: operations.length, first: operations[0]?.kind, peers: desired?.peers.length ?? 0 };
-    const isRepair =
-      before !== undefined && desired !== undefined && JSON.stringify(before) === JSON.stringify(desired);
-    if (isRepair) {
+    const isDrift = desired !== undefined && JSON.stringify(this.#reached) === JSON.stringify(desired);
+    this.#reached = undefined;
+    if (isDrift) {
       for (const { kind } of tunnelDifferences(operations, observed)) {
         this.#repairs.set(kind, (this.#repairs.get(kind) ?? 0) + 1);
       }
-      this.#log.warn({ ...fields, repairs: this.repairs }, 'encrypted tunnel had drifted and was repaired');
+      this.#log.warn({ ...fields, repairs: this.repairs }, 'encrypted tunnel has drifted and is repaired');
     } else this.#log.info(fields, desired === undefined ? 'encrypted tunnel is closed' : 'encrypted tunnel is changed');
   }
 

@@ -94,6 +94,16 @@ describe('Tunnel', () => {
     expect(tunnel.repairs).toEqual({ 'tunnel guard missing': 1, 'tunnel peer missing': 1 });
   });
 
+  it('counts what was changed once, and also when its repair fails at first', async () => {
+    tunnel.learn(SWARM);
+    await tunnel.open(1500);
+    kernel.state.device?.peers.clear();
+    kernel.failing.push('put-peer', 'put-peer');
+    for (let pass = 0; pass < 3; pass++) await tunnel.reconcile('needed', 1500);
+    expect(await tunnel.differences()).toEqual([]);
+    expect(tunnel.repairs).toEqual({ 'tunnel peer missing': 1 });
+  });
+
   it('follows the other hosts while it is open, and stays open meanwhile', async () => {
     tunnel.learn(SWARM);
     await tunnel.open(1500);
