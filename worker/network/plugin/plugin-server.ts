@@ -2,7 +2,7 @@ import { chmod, mkdir, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
-import { messageOf } from '../../../proto/runtime/errors.ts';
+import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import { http } from '../../../proto/runtime/http.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
@@ -33,7 +33,7 @@ export class PluginServer implements Startable {
   #endWait: (() => void) | undefined;
   #awaited: Promise<void> = Promise.resolve();
   #server: Server | undefined;
-  /** Of `fileAt`. */
+  /** Of `socketAt`; empty while that is not known. */
   #file = '';
   #cancelWatch: CancelTimer | undefined;
   #watching: Promise<void> = Promise.resolve();
@@ -101,9 +101,10 @@ export class PluginServer implements Startable {
       }
     });
     server.on('error', (error) => this.#log.warn({ error: error.message }, 'plugin socket failed'));
-    await chmod(socketPath, 0o600);
-    this.#file = await fileAt(socketPath);
     this.#server = server;
+    this.#file = '';
+    await chmod(socketPath, 0o600);
+    this.#file = await socketAt(socketPath);
     this.#log.info({ socket: socketPath }, 'plugin is up');
   }
 
@@ -129,7 +130,7 @@ export class PluginServer implements Startable {
   }
 
   async #watch(): Promise<void> {
-    const found = await fileAt(this.#options.socketPath).catch(() => undefined);
+    const found = await socketAt(this.#options.socketPath).catch(() => undefined);
     if (this.#server !== undefined && found === this.#file) return;
     await this.#close();
     await this.#listen();
@@ -154,10 +155,11 @@ export class PluginServer implements Startable {
   }
 }
 
-/** Names a file, also among those that have one inode after the other. @throws when there is none. */
-async function fileAt(path: string): Promise<string> {
+/** Names a socket's file, also among those that have one inode after the other. @throws when it is gone, or is no socket. */
+async function socketAt(path: string): Promise<string> {
   const found = await stat(path, { bigint: true });
-  return `${found.isSocket() ? 'socket' : 'other'} ${found.dev}/${found.ino}/${found.birthtimeNs}`;
+  if (!found.isSocket()) throw new WaggleError('failed-precondition', `${path} is no socket`);
+  return `${found.dev}/${found.ino}/${found.birthtimeNs}`;
 }
 
 /** @returns undefined when the body is too large. */
