@@ -75,7 +75,7 @@ export class Tunnel {
   #need: TunnelNeed = 'kept';
   /** The tunnel that the last pass left behind; undefined when it failed, or nothing needs one. */
   #open: DesiredTunnel | undefined;
-  /** What the kernel was last brought to, if nothing else has been seen in it since: any difference from it is somebody else's doing. */
+  /** What the kernel was last brought to, if nothing else has been seen in it since: whatever differs from it is somebody else's doing. */
   #reached: DesiredTunnel | undefined;
   /** Nothing of the tunnel was left when it was last looked at. */
   #closed = false;

@@ -132,7 +132,11 @@ describe('on a fake engine', () => {
   it('a look that was begun before the start does not take it back', async () => {
     const container = fake.addContainer('one', {}, { net1: { IPAMConfig: { IPv4Address: '10.9.1.5' } } });
     Object.assign(container.state, { Running: true, Status: 'created' });
-    await parts.names.refresh(networkId);
+    await eventually('a look that leads to no other', async () => {
+      const asked = fake.requests.length;
+      await parts.names.refresh(networkId);
+      return fake.requests.length === asked + 2;
+    });
     expect(known()).toEqual(['one 10.9.1.5  false']);
     const seen: string[] = [];
     parts.names.onChange(() => seen.push(known().join()));
@@ -186,8 +190,10 @@ describe('on a fake engine', () => {
     const before = fake.requests.length;
     settled[0]?.();
     await new Promise((resolve) => setImmediate(resolve));
+    await names.refresh(networkId);
     await names.stop();
-    expect(fake.requests.slice(before)).toEqual([]);
+    // The refresh's own.
+    expect(fake.requests.slice(before)).toEqual(['GET /containers/json?all=true', `GET /networks/${networkId}`]);
   });
 
   it('shares one look among those who ask while another is under way', async () => {
