@@ -50,6 +50,7 @@ export interface ContainerNamesModules {
  */
 export class ContainerNames implements Startable {
   readonly #settleMs: number;
+  readonly #auditMs: number;
   readonly #modules: ContainerNamesModules;
   readonly #aliases: AliasCache;
   readonly #loop: ReconcileLoop;
@@ -65,11 +66,14 @@ export class ContainerNames implements Startable {
   readonly #refreshNext = new Map<string, Promise<void>>();
   #turn = 0;
   #everything = true;
+  /** When everything was last looked at, on the monotonic clock. */
+  #auditedAtMs = Number.NEGATIVE_INFINITY;
   #cancelSettle: CancelTimer | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: ContainerNamesOptions, modules: ContainerNamesModules) {
     this.#settleMs = options.settleMs;
+    this.#auditMs = options.auditMs;
     this.#modules = { ...modules, log: modules.log.child({ module: 'worker/docker' }) };
     this.#aliases = new AliasCache({ inspectTimeoutMs: options.inspectTimeoutMs }, { engine: modules.engine });
     this.#loop = new ReconcileLoop(options, { ...modules, pass: (signal) => this.#pass(signal) });
@@ -213,12 +217,14 @@ export class ContainerNames implements Startable {
     return this.#modules.networks().some((mapping) => mapping.localId === localNetworkId);
   }
 
-  /** Looks at what is marked, or at everything when nothing is (the audit). Never throws. */
+  /** Looks at what is marked, and every `auditMs` at everything. What was marked may have been looked at since. Never throws. */
   async #pass(signal: AbortSignal): Promise<boolean> {
     const twins = this.#modules.networks().map((mapping) => mapping.localId);
-    const audits = !this.#everything && this.#dirty.size === 0;
+    const nowMs = this.#modules.clock.monotonic();
+    const audits = nowMs - this.#auditedAtMs >= this.#auditMs;
     if (audits) this.#aliases.verify();
     const full = this.#everything || audits;
+    if (full) this.#auditedAtMs = nowMs;
     const marked = full ? [...twins, ...this.#dirty] : [...this.#dirty];
     this.#everything = false;
     this.#dirty.clear();

@@ -2,6 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
+import { silentLog } from '../../../../proto/runtime/log.ts';
+import { systemRandom } from '../../../../proto/runtime/random.ts';
+import { ContainerNames, DEFAULT_CONTAINER_NAMES_OPTIONS } from '../../../../worker/docker/container-names.ts';
 import { endpointsOf } from '../../../../worker/docker/network-endpoints.ts';
 import { assignedNetwork } from '../../../fixtures/container-tasks.ts';
 import { type ExecutorParts, executorParts } from '../../../fixtures/executor-world.ts';
@@ -128,7 +132,11 @@ describe('on a fake engine', () => {
   it('a look that was begun before the start does not take it back', async () => {
     const container = fake.addContainer('one', {}, { net1: { IPAMConfig: { IPv4Address: '10.9.1.5' } } });
     Object.assign(container.state, { Running: true, Status: 'created' });
-    await parts.names.refresh(networkId);
+    await eventually('a look that leads to no other', async () => {
+      const asked = fake.requests.length;
+      await parts.names.refresh(networkId);
+      return fake.requests.length === asked + 2;
+    });
     expect(known()).toEqual(['one 10.9.1.5  false']);
     const seen: string[] = [];
     parts.names.onChange(() => seen.push(known().join()));
@@ -153,6 +161,39 @@ describe('on a fake engine', () => {
     Object.assign(container.networks.net1 ?? {}, { Aliases: ['nick'] });
     fake.emit('network', 'connect', networkId, { container: container.id });
     await eventually('the alias', () => known().join() === 'one 10.9.1.5 nick true', QUICK);
+  });
+
+  it('does not look again, still less at everything, when what was marked has been looked at since', async () => {
+    const settled: (() => void)[] = [];
+    const { settleMs } = DEFAULT_CONTAINER_NAMES_OPTIONS;
+    const clock: Clock = {
+      ...systemClock,
+      after(delayMs, run) {
+        if (delayMs !== settleMs) return systemClock.after(delayMs, run);
+        settled.push(run);
+        return () => undefined;
+      },
+    };
+    const base = { clock, random: systemRandom, log: silentLog, engine: parts.engine, events: parts.events };
+    const names = new ContainerNames(DEFAULT_CONTAINER_NAMES_OPTIONS, {
+      ...base,
+      networks: () => parts.networks.mappings(),
+    });
+    await parts.names.stop();
+    await names.start();
+    await eventually('the first look', () => fake.requests.at(-1)?.startsWith(`GET /networks/${networkId}`), QUICK);
+    const container = fake.addContainer('one', { Labels: { 'com.docker.swarm.task.id': 't1' } }, { net1: {} });
+    fake.emit('network', 'connect', networkId, { container: container.id });
+    await eventually('the mark', () => settled.length === 1, QUICK);
+    Object.assign(container.state, { Running: true, Status: 'running' });
+    await names.refresh(networkId);
+    const before = fake.requests.length;
+    settled[0]?.();
+    await new Promise((resolve) => setImmediate(resolve));
+    await names.refresh(networkId);
+    await names.stop();
+    // The refresh's own.
+    expect(fake.requests.slice(before)).toEqual(['GET /containers/json?all=true', `GET /networks/${networkId}`]);
   });
 
   it('shares one look among those who ask while another is under way', async () => {
