@@ -193,7 +193,7 @@ describe('an encrypted network', () => {
     const [a, b] = hosts();
     const plain = await PingStream.start(a, 'pa', await addressOf(b, 'pb', 'plain'));
     // By now it has been compared with what should be more than once, and nobody has touched it.
-    expect(a.log('daemon')).not.toContain('tunnel had drifted');
+    expect(a.log('daemon')).not.toContain('tunnel has drifted');
     const before = await wireguardPid(a);
     expect(before).toMatch(/^\d+$/);
     await a.exec(['kill', '-9', before]);
