@@ -79,6 +79,8 @@ export class ServiceControl implements Methods {
       assertChangeAllowed(present, spec);
       if (present.Version.Index !== args.version) throw outOfSequence();
       const next = args.rollback ? rolledBack(present, rfc3339(clock.now())) : changed(present, { ...args, spec });
+      // What the spec before refers to may have been removed since, and its ports be another's.
+      if (args.rollback) checkedSpec(tx, next.Spec, present);
       tx.update('services', next);
       return next;
     });
