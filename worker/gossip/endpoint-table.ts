@@ -14,7 +14,7 @@ export interface EndpointRecord {
   vni: number;
   /** Names of exactly this container. */
   names: readonly string[];
-  /** Names it shares: service, service aliases, `tasks.<service>`. */
+  /** Names it shares: service, service aliases, and each of these after `tasks.`. */
   services: readonly string[];
   /**
    * When the container came to have its addresses, by its host's clock, and later than all that its host knew to have had them;

@@ -89,7 +89,8 @@ export function isRunningTask(task: TaskObject): boolean {
 function sharedNames(task: TaskObject, networkId: string): string[] {
   const service = task.ServiceAnnotations.Name;
   const attachment = task.NetworksAttachments?.find(({ NetworkID }) => NetworkID === networkId);
-  return distinct([service, ...(attachment?.Aliases ?? []), `tasks.${service}`]);
+  const names = [service, ...(attachment?.Aliases ?? [])];
+  return distinct([...names, ...names.map((name) => `tasks.${name}`)]);
 }
 
 function distinct(names: readonly string[]): string[] {

@@ -23,7 +23,7 @@ const ENDPOINT: LocalNetworkEndpoint = {
   state: 'joined',
 };
 
-const SHARED = ['web', 'www', 'tasks.web'];
+const SHARED = ['web', 'www', 'tasks.web', 'tasks.www'];
 
 const cases: {
   id: string;
@@ -79,7 +79,7 @@ const cases: {
       webTask({ ID: 'task2', CreatedAt: '2026-01-02T00:00:00Z', ServiceAnnotations: { Name: 'api' } }),
     ],
     names: ['api.1.task2', 'cafe'],
-    services: ['api', 'www', 'tasks.api'],
+    services: ['api', 'www', 'tasks.api', 'tasks.www'],
   },
 ];
 
