@@ -58,6 +58,9 @@ const ENDED_EARLY = /^Received RST_STREAM with code \d+ \((?:Call ended without 
 /** OpenSSL's words for a certificate that another root has signed, whatever that one is called. */
 const OTHER_ROOT = /self-signed certificate|certificate signature failure|unable to (?:verify|get)[^.]* certificate/;
 
+/** OpenSSL's words for a certificate outside of its time, by the clock of this host. */
+const OUT_OF_TIME = /certificate (?:is not yet valid|has expired)/;
+
 /** True for a manager that was reached and is one of another swarm: its certificate is not from our root. */
 export function isOtherSwarm(error: unknown): boolean {
   return error instanceof WaggleError && error.code === 'unavailable' && error.message.startsWith(OTHER_SWARM);
@@ -68,5 +71,6 @@ function plainWords(details: string): string {
   const match = /^No connection established\. Last error: (?:Error: )?(.+?)\.? Resolution note: (.*)$/s.exec(details);
   if (match === null) return details;
   if (OTHER_ROOT.test(match[1] ?? '')) return `${OTHER_SWARM}: ${match[1]}`;
+  if (OUT_OF_TIME.test(match[1] ?? '')) return `${match[1]} by the clock of this host: compare it with the manager's`;
   return match[2] === '' ? (match[1] ?? details) : `${match[1]} (${match[2]})`;
 }

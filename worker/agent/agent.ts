@@ -23,6 +23,8 @@ import { TaskManager } from './task-manager.ts';
 
 /** As swarmkit agent/agent.go. */
 const SESSION_BACKOFF: BackoffOptions = { minMs: 100, maxMs: 8000, factor: 2, jitter: 0.3 };
+/** Rounds over all managers without a session, about 20 s, until an operator should know. */
+const WARN_ROUNDS = 8;
 const FACTS_ROW = 'facts';
 /** Longest stop grace that leaving waits for; containers still there then are an error. */
 const LEAVE_TIMEOUT_MS = 120_000;
@@ -201,10 +203,11 @@ export class Agent implements Startable {
         if (isNodeRemoved(error)) this.#learnRemoval();
         if (address !== undefined) this.#managers.failed(address);
         const fields = { manager: address, error: messageOf(error), failures };
-        if (established) log.info(fields, 'session with manager lost');
-        else log.debug(fields, 'no session with manager');
         // A round over all managers is one failure.
         const rounds = Math.ceil(failures / Math.max(1, this.#managers.addresses.length));
+        if (established) log.info(fields, 'session with manager lost');
+        else if (isWorthWarning(rounds)) log.warn(fields, 'no manager has taken this node for long, tried again');
+        else log.debug(fields, 'no session with manager');
         await this.#pause(backoffDelayMs(SESSION_BACKOFF, rounds, random()));
       }
     }
@@ -317,4 +320,9 @@ export class Agent implements Startable {
     this.#facts = facts;
     for (const listener of this.#listeners) listener(facts);
   }
+}
+
+/** In the 8th round, the 16th, the 32nd, …: the reasons of all managers, and less often the longer it lasts. */
+function isWorthWarning(rounds: number): boolean {
+  return rounds >= WARN_ROUNDS && Number.isInteger(Math.log2(rounds));
 }

@@ -52,6 +52,16 @@ describe('errors over gRPC', () => {
       message: 'connect ECONNREFUSED 192.0.2.1:2377',
     },
     {
+      id: 'a host whose clock is behind',
+      thrown: Object.assign(new Error('x'), {
+        code: grpc.status.UNAVAILABLE,
+        details: 'No connection established. Last error: Error: certificate is not yet valid. Resolution note: ',
+        metadata: new grpc.Metadata(),
+      }),
+      code: 'unavailable',
+      message: "certificate is not yet valid by the clock of this host: compare it with the manager's",
+    },
+    {
       id: 'a call that lost its connection',
       thrown: Object.assign(new Error('x'), {
         code: grpc.status.INTERNAL,

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeDescription } from '../../../../proto/objects/node.ts';
 import type { TaskObject } from '../../../../proto/objects/task.ts';
-import { systemClock } from '../../../../proto/runtime/clock.ts';
-import { silentLog } from '../../../../proto/runtime/log.ts';
+import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
+import { type Log, silentLog } from '../../../../proto/runtime/log.ts';
 import { Agent } from '../../../../worker/agent/agent.ts';
 import type { Identity } from '../../../../worker/identity/identity.ts';
 import { IdentityStore } from '../../../../worker/identity/identity-store.ts';
 import { joinSwarm } from '../../../../worker/identity/join-swarm.ts';
 import { FakeEngine, fakeExecutor } from '../../../fixtures/fake-executor.ts';
+import { hastenedClock } from '../../../fixtures/hastened-clock.ts';
 import { type LoopbackManager, startLoopbackManager, temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 import { networkObject, newTaskObject } from '../../../fixtures/task-object.ts';
 
@@ -42,11 +43,11 @@ describe('agent and dispatcher over real TLS', () => {
     await disk.remove();
   });
 
-  function newAgent(): Agent {
+  function newAgent(managers = [manager.address], modules: { clock?: Clock; log?: Log } = {}): Agent {
     return new Agent(
       {
         dataDir: disk.folder,
-        managers: [manager.address],
+        managers,
         advertiseAddress: '10.1.1.1',
         dataPathAddress: '10.2.2.2',
         gossipAddress: '10.1.1.1:7946',
@@ -59,6 +60,7 @@ describe('agent and dispatcher over real TLS', () => {
         clock: systemClock,
         random: Math.random,
         log: silentLog,
+        ...modules,
       },
     );
   }
@@ -91,6 +93,16 @@ describe('agent and dispatcher over real TLS', () => {
       keys: [{ subsystem: 'networking:gossip', tag: 1, key: manager.cluster().Keys[0]?.Key }],
       cluster: { ID: manager.cluster().ID, DataPathPort: 4789, HeartbeatPeriodMs: 200 },
     });
+  });
+
+  it('warns when no manager takes it for long, and ever less often', async () => {
+    const warned: unknown[] = [];
+    const log: Log = { ...silentLog, warn: (fields) => void warned.push(fields), child: () => log };
+    agent = newAgent(['127.0.0.1:1'], { clock: hastenedClock(2000), log });
+    await agent.start();
+    const fields = { manager: '127.0.0.1:1', error: 'connect ECONNREFUSED 127.0.0.1:1' };
+    await eventually(() => expect(warned.length).toBeGreaterThanOrEqual(3));
+    expect(warned.slice(0, 3)).toEqual([8, 16, 32].map((failures) => ({ ...fields, failures })));
   });
 
   it('runs, ends and removes a task', async () => {
