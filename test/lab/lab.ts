@@ -102,14 +102,14 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   }
 }
 
-/** Removes the labs whose maker is gone; with `all`, every one. @returns how many. */
-export async function removeAbandonedLabs(all = false): Promise<number> {
+/** Removes the labs whose maker is gone; with `kept`, those too that were left on purpose. @returns how many. */
+export async function removeAbandonedLabs(kept = false): Promise<number> {
   if (!existsSync(LABS)) return 0;
   let removed = 0;
   for (const name of readdirSync(LABS).filter((each) => each.startsWith('lab-'))) {
     const folder = path.join(LABS, name);
     const { owner } = readState(folder);
-    if (!all && (owner === 0 || isAlive(owner))) continue;
+    if (owner === 0 ? !kept : isAlive(owner)) continue;
     await removeLab(folder);
     removed++;
   }
