@@ -81,6 +81,8 @@ export interface NodeBackendModules {
   /** Those that work. */
   interfaces: () => Interfaces;
   allInterfaces: () => Promise<Interfaces>;
+  /** Of the host; see AddressWatch. */
+  hasAddress: (address: string) => Promise<boolean>;
   /** Checks engine and host before a swarm is entered. @throws WaggleError saying how to mend it. */
   preflight: () => Promise<void>;
   clock: Clock;
@@ -117,7 +119,7 @@ export class NodeBackend implements Backend, Startable {
     this.#returning = returningControl({ isReturning, control: () => this.control(), clock: modules.clock });
     this.#addressWatch = new AddressWatch({
       config: () => this.#active()?.config,
-      working: modules.interfaces,
+      hasAddress: modules.hasAddress,
       all: modules.allInterfaces,
       move: () => this.#move(),
       clock: modules.clock,
