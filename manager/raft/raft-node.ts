@@ -20,6 +20,7 @@ import {
   type SnapshotMeta,
 } from './core/entry.ts';
 import type { Message } from './core/message.ts';
+import { membersOf } from './core/quorum.ts';
 import { Raft, type RaftStatus, type Ready } from './core/raft.ts';
 import type { LogStore, StoredState } from './log/log-store.ts';
 import { type IncomingSnapshot, takeIn } from './incoming-snapshot.ts';
@@ -66,7 +67,6 @@ export interface Leadership {
   term: number;
 }
 
-type ConfigurationListener = (configuration: Configuration, change: ConfigurationChange | undefined) => void;
 type SnapshotMessage = Message & { type: 'snapshot' };
 
 /** Runs the Raft core against a disk, a network and a state machine; the Proposer of the state store. */
@@ -77,7 +77,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   readonly #pending = new PendingProposals();
   readonly #reads = new PendingReads();
   readonly #listeners = new Set<(leadership: Leadership) => void>();
-  readonly #changeListeners = new Set<ConfigurationListener>();
   readonly #proposals = new ProposalQueue(DEFAULT_PROPOSAL_QUEUE_OPTIONS);
   #raft: Raft | undefined;
   #leadership: Leadership = { leader: 0, isLeader: false, term: 0 };
@@ -148,12 +147,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Called after each applied change of the membership; without the change when it came with a snapshot. Returns the unsubscribe. */
-  onConfiguration(listener: ConfigurationListener): () => void {
-    this.#changeListeners.add(listener);
-    return () => this.#changeListeners.delete(listener);
-  }
-
   /** See Proposer. What waits here when the leadership ends is refused with it. */
   propose(data: Uint8Array, term = this.#leadership.term): Promise<ApplyResult> {
     if (data.length > MAX_PROPOSAL_BYTES) return Promise.reject(proposalTooLarge());
@@ -210,14 +203,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     const begun = this.#running && this.#core().transfer(id);
     this.#schedule();
     return begun;
-  }
-
-  /** Writes the present state to the disk and lets the log before it go, as after a change of the data key. */
-  async takeSnapshot(): Promise<void> {
-    // One that is under way may have begun before what the caller wants in it.
-    await this.#snapshotting;
-    this.#saveSnapshot();
-    await this.#snapshotting;
   }
 
   /** When a message of this member came in last, of Clock.monotonic; undefined for never. */
@@ -410,7 +395,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #install(meta: SnapshotMeta): void {
     this.#arrived(meta).state.install();
     this.#isAt(meta);
-    for (const listener of this.#changeListeners) listener(meta.configuration, undefined);
   }
 
   #isAt({ index, term, configuration }: SnapshotMeta): void {
@@ -422,15 +406,20 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #apply(entry: LogEntry): void {
     let result: ApplyResult = { ok: true, index: entry.index };
     if (entry.type === 'conf-change') {
-      const { configuration, change } = this.#core().changeOf(entry);
-      this.#configuration = configuration;
-      for (const listener of this.#changeListeners) listener(configuration, change);
+      this.#configuration = this.#core().configurationAt(entry.index);
+      this.#forgetStrangers();
     } else if (entry.data.length > 0) {
       result = this.#modules.stateMachine.apply(entry.index, entry.data);
     }
     this.#applied = { index: entry.index, term: entry.term };
     this.#pending.applied(entry.index, entry.term, result);
     if (entry.index - this.#snapshotIndex >= this.#settings.snapshotInterval) this.#saveSnapshot();
+  }
+
+  /** Who is no member any more is not listened for. */
+  #forgetStrangers(): void {
+    const members = new Set(membersOf(this.#configuration));
+    for (const id of this.#heard.keys()) if (!members.has(id)) this.#heard.delete(id);
   }
 
   #present(): SnapshotMeta {
