@@ -26,13 +26,10 @@ import type { LogStore, StoredState } from './log/log-store.ts';
 import { type IncomingSnapshot, takeIn } from './incoming-snapshot.ts';
 import { newClusterEntry, type NewClusterOptions } from './new-cluster-entry.ts';
 import { noLeader } from './no-leader.ts';
-import { PendingProposals } from './pending-proposals.ts';
-import { PendingReads } from './pending-reads.ts';
-import { DEFAULT_PROPOSAL_QUEUE_OPTIONS, ProposalQueue } from './proposal-queue.ts';
 import type { RaftSettings } from './raft-settings.ts';
 import type { RaftReceiver, RaftTransport } from './transport.ts';
+import { WaitingCallers } from './waiting-callers.ts';
 
-const TOO_MANY = 'too many changes are waiting';
 const LIMITS = {
   maxAppendBytes: 256 * 1024,
   maxInflightAppends: 256,
@@ -74,10 +71,8 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   readonly #options: RaftNodeOptions;
   #settings: RaftSettings;
   readonly #modules: RaftNodeModules;
-  readonly #pending = new PendingProposals();
-  readonly #reads = new PendingReads();
+  readonly #callers = new WaitingCallers();
   readonly #listeners = new Set<(leadership: Leadership) => void>();
-  readonly #proposals = new ProposalQueue(DEFAULT_PROPOSAL_QUEUE_OPTIONS);
   #raft: Raft | undefined;
   #leadership: Leadership = { leader: 0, isLeader: false, term: 0 };
   /** As of the last applied entry. */
@@ -92,7 +87,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #snapshotting: Promise<void> | undefined;
   /** What came with the snapshot message that is being worked on. */
   #incoming: IncomingSnapshot | undefined;
-  #lastRead = 0;
   readonly #heard = new Map<RaftId, number>();
   #running = false;
   #stopping: Promise<void> | undefined;
@@ -151,10 +145,9 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   propose(data: Uint8Array, term = this.#leadership.term): Promise<ApplyResult> {
     if (data.length > MAX_PROPOSAL_BYTES) return Promise.reject(proposalTooLarge());
     if (!this.#leads() || term !== this.#leadership.term) return Promise.reject(noLeader());
-    return new Promise((resolve, reject) => {
-      if (this.#proposals.add({ data, resolve, reject })) this.#schedule();
-      else reject(new WaggleError('resource-exhausted', TOO_MANY));
-    });
+    const applied = this.#callers.propose(data);
+    this.#schedule();
+    return applied;
   }
 
   /** Changes the membership. Resolves once it is applied here. @throws WaggleError failed-precondition, unavailable */
@@ -168,19 +161,14 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       return Promise.reject(new WaggleError(code, detail));
     }
     this.#schedule();
-    return new Promise((resolve, reject) =>
-      this.#pending.add(result.index, result.term, { resolve: () => resolve(), reject }),
-    );
+    return this.#callers.entry(result);
   }
 
   /** Resolves when this member's state holds everything that was acknowledged anywhere before the call. Leader only. */
   readBarrier(): Promise<void> {
-    const request = ++this.#lastRead;
-    if (!this.#leads() || !this.#core().readIndex(request)) {
-      return Promise.reject(noLeader());
-    }
+    const done = this.#callers.read((request) => this.#leads() && this.#core().readIndex(request));
     this.#schedule();
-    return new Promise((resolve, reject) => this.#reads.add(request, { resolve, reject }));
+    return done;
   }
 
   /**
@@ -268,7 +256,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     this.#running = false;
     this.#leadership = { leader: 0, isLeader: false, term: this.#leadership.term };
     this.#cancelTick();
-    this.#abandon(new WaggleError('unavailable', 'the manager is stopping'));
+    this.#callers.abandon(new WaggleError('unavailable', 'the manager is stopping'));
     await this.#disk;
     await this.#modules.log.close();
   }
@@ -307,23 +295,11 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
 
   #drive(): void {
     const next = (): Ready | undefined => {
-      this.#proposeWaiting();
+      this.#callers.beginBatch((data) => this.#core().propose(data));
       return this.#core().ready();
     };
     for (let ready = next(); ready !== undefined; ready = next()) this.#handle(ready);
     this.#announceLeadership();
-  }
-
-  #proposeWaiting(): void {
-    const batch = this.#proposals.take();
-    if (batch.length === 0) return;
-    const result = this.#core().propose(batch.map((each) => each.data));
-    if (result.ok) this.#proposals.begun(result.index + batch.length - 1);
-    batch.forEach((each, at) => {
-      if (result.ok) this.#pending.add(result.index + at, result.term, each);
-      else if (result.reason === 'busy') each.reject(new WaggleError('resource-exhausted', TOO_MANY));
-      else each.reject(noLeader());
-    });
   }
 
   #handle(ready: Ready): void {
@@ -331,9 +307,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     this.#persist(ready);
     if (ready.persist.snapshot !== undefined) this.#install(ready.persist.snapshot);
     for (const entry of ready.committed) this.#apply(entry);
-    this.#proposals.applied(this.#applied.index);
-    this.#reads.confirm(ready.reads);
-    this.#reads.applied(this.#applied.index);
+    this.#callers.settled(this.#applied.index, ready.reads);
   }
 
   /** Everything behind the disk keeps its order, also what has nothing to write itself. */
@@ -412,7 +386,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       result = this.#modules.stateMachine.apply(entry.index, entry.data);
     }
     this.#applied = { index: entry.index, term: entry.term };
-    this.#pending.applied(entry.index, entry.term, result);
+    this.#callers.applied(entry.index, entry.term, result);
     if (entry.index - this.#snapshotIndex >= this.#settings.snapshotInterval) this.#saveSnapshot();
   }
 
@@ -450,16 +424,9 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     const before = this.#leadership;
     if (known === before.leader && isLeader === before.isLeader && term === before.term) return;
     this.#leadership = { leader: known, isLeader, term };
-    if (before.isLeader && !(isLeader && term === before.term)) this.#abandon();
+    if (before.isLeader && !(isLeader && term === before.term)) this.#callers.abandon();
     if (known !== before.leader) this.#modules.logger.info({ leader: known, term }, 'raft leader changed');
     for (const listener of this.#listeners) listener(this.#leadership);
-  }
-
-  #abandon(error?: Error): void {
-    this.#pending.abandon(error);
-    const why = error ?? noLeader();
-    this.#proposals.abandon(why);
-    this.#reads.abandon(why);
   }
 
   #fail(error: unknown): void {
@@ -472,7 +439,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       'raft cannot go on, this manager must stop',
     );
     this.#leadership = { leader: 0, isLeader: false, term: this.#leadership.term };
-    this.#abandon(new WaggleError('unavailable', `this manager has stopped: ${failure.message}`));
+    this.#callers.abandon(new WaggleError('unavailable', `this manager has stopped: ${failure.message}`));
     this.#modules.onFatal(failure);
   }
 
