@@ -35,6 +35,7 @@ import { newId } from '../../proto/objects/naming.ts';
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { type Membership, RpcGate } from '../../proto/rpc/gate.ts';
 import { ManagerServer } from '../../proto/rpc/manager-server.ts';
+import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
@@ -47,7 +48,6 @@ import { joinRaftGroup } from './raft-join.ts';
 import { RaftMembers } from './raft-members.ts';
 import { RaftRejoin } from './raft-rejoin.ts';
 import { RaftSettingsLoop, raftSettings, TICK_MS } from './raft-settings.ts';
-import { NO_LEADER } from './swarm-texts.ts';
 import { routeAuthority } from './routed-authority.ts';
 
 const LEADER_WAIT_MS = 10_000;

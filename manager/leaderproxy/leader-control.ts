@@ -1,5 +1,6 @@
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
+import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
@@ -68,13 +69,7 @@ export class LeaderControl implements OperationRunner, Startable {
 
   #connect(): Link {
     const address = this.#modules.leader();
-    if (address === undefined) {
-      throw new WaggleError(
-        'unknown',
-        "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. " +
-          'Make sure more than half of the managers are online.',
-      );
-    }
+    if (address === undefined) throw new WaggleError('unknown', NO_LEADER);
     if (this.#link?.connection.address === address) return this.#link;
     close(this.#link);
     this.#link = { connection: new ManagerConnection(address, this.#modules.source.tls()), stream: undefined };

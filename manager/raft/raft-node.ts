@@ -1,5 +1,6 @@
 import { invariant } from '../../proto/runtime/assert.ts';
 import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import { noLeader } from '../../proto/rpc/no-leader.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
@@ -25,7 +26,6 @@ import { Raft, type RaftStatus, type Ready } from './core/raft.ts';
 import type { LogStore, StoredState } from './log/log-store.ts';
 import { type IncomingSnapshot, takeIn } from './incoming-snapshot.ts';
 import { newClusterEntry, type NewClusterOptions } from './new-cluster-entry.ts';
-import { noLeader } from './no-leader.ts';
 import type { RaftSettings } from './raft-settings.ts';
 import type { RaftReceiver, RaftTransport } from './transport.ts';
 import { WaitingCallers } from './waiting-callers.ts';

@@ -1,7 +1,7 @@
+import { noLeader } from '../../proto/rpc/no-leader.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { ApplyResult } from '../store/transaction.ts';
 import type { ProposeResult, Ready } from './core/raft.ts';
-import { noLeader } from './no-leader.ts';
 import { PendingProposals } from './pending-proposals.ts';
 import { PendingReads } from './pending-reads.ts';
 import { DEFAULT_PROPOSAL_QUEUE_OPTIONS, ProposalQueue } from './proposal-queue.ts';
