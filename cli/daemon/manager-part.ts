@@ -38,6 +38,7 @@ import { ManagerServer } from '../../proto/rpc/manager-server.ts';
 import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { firstFound } from '../../proto/runtime/first-found.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -337,18 +338,11 @@ export class ManagerPart implements Startable {
   }
 
   /** @throws WaggleError unavailable when it is not so in time. */
-  #untilLeading(isLeading: boolean, timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.#modules.clock.after(timeoutMs, () => reject(new WaggleError('unavailable', NO_LEADER)));
-      const settled = (): void => {
-        if (this.#raft.leadership.isLeader !== isLeading) return;
-        cancel();
-        unsubscribe();
-        resolve();
-      };
-      const unsubscribe = this.#raft.onLeadership(settled);
-      settled();
-    });
+  async #untilLeading(isLeading: boolean, timeoutMs: number): Promise<void> {
+    const within = { waitMs: timeoutMs, clock: this.#modules.clock };
+    const look = (): true | undefined => this.#raft.leadership.isLeader === isLeading || undefined;
+    const found = await firstFound(within, look, (changed) => this.#raft.onLeadership(changed));
+    if (found === undefined) throw new WaggleError('unavailable', NO_LEADER);
   }
 
   /** The swarm's state has arrived when its cluster object has. */

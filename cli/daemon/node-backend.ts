@@ -17,6 +17,7 @@ import type { Json } from '../../proto/objects/meta.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { firstFound } from '../../proto/runtime/first-found.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -33,7 +34,6 @@ import {
   withPorts,
 } from './addresses.ts';
 import { AddressWatch } from './address-watch.ts';
-import { firstFound } from './first-found.ts';
 import { withAdvertised } from './local-address.ts';
 import type { EngineSide } from './engine-side.ts';
 import { EventFeed } from './event-feed.ts';
