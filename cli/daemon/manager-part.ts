@@ -36,7 +36,7 @@ import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { type Membership, RpcGate } from '../../proto/rpc/gate.ts';
 import { ManagerServer } from '../../proto/rpc/manager-server.ts';
 import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
-import { type Clock, sleep } from '../../proto/runtime/clock.ts';
+import { type CancelTimer, type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { firstFound } from '../../proto/runtime/first-found.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
@@ -128,6 +128,7 @@ export class ManagerPart implements Startable {
   readonly #leaderListeners = new Set<() => void>();
   /** Beginnings and ends of leadership, one after the other. */
   #changing: Promise<void> = Promise.resolve();
+  #cancelRetry: CancelTimer | undefined;
   #stopped = false;
 
   constructor(options: ManagerPartOptions, modules: ManagerPartModules) {
@@ -239,6 +240,7 @@ export class ManagerPart implements Startable {
     await this.#handOver();
     await this.#server.stop();
     await this.#changing;
+    this.#cancelRetry?.();
     await this.#leader?.stop();
     this.#leader = undefined;
     await this.#settings.stop();
@@ -321,7 +323,7 @@ export class ManagerPart implements Startable {
         // Leadership lost meanwhile is the usual reason; while it lasts, the swarm must not be without its leader's work.
         this.#modules.log.warn({ error: messageOf(error) }, 'leader-only parts were not started');
         if (this.#raft.leadership.isLeader && !this.#stopped)
-          this.#modules.clock.after(LEADER_RETRY_MS, () => this.#changeLeadership(true));
+          this.#cancelRetry = this.#modules.clock.after(LEADER_RETRY_MS, () => this.#changeLeadership(true));
       });
   }
 
