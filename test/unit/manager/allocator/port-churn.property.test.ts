@@ -38,7 +38,7 @@ function compare(bench: AllocatorBench): void {
   expect(new Set(ports).size, shown.join()).toBe(ports.length);
   const asked = bench.store.view((tx) =>
     [...tx.all('services')].flatMap((service) =>
-      clusterPortsOf({ Spec: {}, Ports: service.Spec.EndpointSpec?.Ports ?? [] }).map(
+      clusterPortsOf({ Ports: service.Spec.EndpointSpec?.Ports ?? [] }).map(
         ({ protocol, port }) => `${service.ID} ${protocol}/${port}`,
       ),
     ),
