@@ -11,8 +11,8 @@ const LOOK_MS = 2_000;
 export interface AddressWatchModules {
   /** Where this node says that it is; undefined while it is in no swarm, or not yet. */
   config: () => MemberConfig | undefined;
-  /** Cheap, and wrong about interfaces that do not work at the moment. */
-  working: () => Interfaces;
+  /** Cheap; false also when it cannot be told. */
+  hasAddress: (address: string) => Promise<boolean>;
   all: () => Promise<Interfaces>;
   /** Takes the node to where its host is now. */
   move: () => Promise<void>;
@@ -62,11 +62,11 @@ export class AddressWatch implements Startable {
   }
 
   async #look(): Promise<void> {
-    const { config, working, all, move, log } = this.#modules;
+    const { config, hasAddress, all, move, log } = this.#modules;
     const now = config();
     if (now === undefined) return this.#allIsWell();
-    const present = new Set([...working().values()].flat());
-    if (ownAddresses(now).every((address) => present.has(address))) return this.#allIsWell();
+    const present = await Promise.all([...new Set(ownAddresses(now))].map(hasAddress));
+    if (!present.includes(false)) return this.#allIsWell();
     const interfaces = await all();
     const lost = lostFixedAddresses(now, interfaces);
     if (lost.length > 0) throw new Error(lost.map(textOfLost).join('; '));

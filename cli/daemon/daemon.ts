@@ -8,7 +8,7 @@ import type { Random } from '../../proto/runtime/random.ts';
 import { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
 import { DataDirLock } from './data-dir-lock.ts';
 import { EngineSide } from './engine-side.ts';
-import { allInterfaces, workingInterfaces } from './host-addresses.ts';
+import { allInterfaces, hasAddress, workingInterfaces } from './host-addresses.ts';
 import { NodeBackend } from './node-backend.ts';
 import type { DaemonOptions } from './options.ts';
 import { checkEngine, engineAway } from './preflight.ts';
@@ -41,6 +41,7 @@ export class Daemon implements Startable {
       plugin,
       interfaces: workingInterfaces,
       allInterfaces,
+      hasAddress,
       preflight: () => this.#checkEngine(),
     });
     const api = new EngineApiServer(

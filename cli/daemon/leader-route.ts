@@ -2,9 +2,9 @@ import type { ControlApi, ControlOperation } from '../../manager/controlapi/cont
 import { CONTROL_OPERATIONS, isRead } from '../../manager/leaderproxy/control-operations.ts';
 import type { OperationRunner, RequestMark } from '../../manager/leaderproxy/leader-operations.ts';
 import { newId } from '../../proto/objects/naming.ts';
+import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import { NO_LEADER } from './swarm-texts.ts';
 
 /** An election takes about a second; a swarm without a leader for longer than this has lost its quorum. */
 const LEADER_WAIT_MS = 8_000;

@@ -35,8 +35,10 @@ import { newId } from '../../proto/objects/naming.ts';
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { type Membership, RpcGate } from '../../proto/rpc/gate.ts';
 import { ManagerServer } from '../../proto/rpc/manager-server.ts';
-import { type Clock, sleep } from '../../proto/runtime/clock.ts';
+import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
+import { type CancelTimer, type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { firstFound } from '../../proto/runtime/first-found.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -47,7 +49,6 @@ import { joinRaftGroup } from './raft-join.ts';
 import { RaftMembers } from './raft-members.ts';
 import { RaftRejoin } from './raft-rejoin.ts';
 import { RaftSettingsLoop, raftSettings, TICK_MS } from './raft-settings.ts';
-import { NO_LEADER } from './swarm-texts.ts';
 import { routeAuthority } from './routed-authority.ts';
 
 const LEADER_WAIT_MS = 10_000;
@@ -127,6 +128,7 @@ export class ManagerPart implements Startable {
   readonly #leaderListeners = new Set<() => void>();
   /** Beginnings and ends of leadership, one after the other. */
   #changing: Promise<void> = Promise.resolve();
+  #cancelRetry: CancelTimer | undefined;
   #stopped = false;
 
   constructor(options: ManagerPartOptions, modules: ManagerPartModules) {
@@ -238,6 +240,7 @@ export class ManagerPart implements Startable {
     await this.#handOver();
     await this.#server.stop();
     await this.#changing;
+    this.#cancelRetry?.();
     await this.#leader?.stop();
     this.#leader = undefined;
     await this.#settings.stop();
@@ -320,7 +323,7 @@ export class ManagerPart implements Startable {
         // Leadership lost meanwhile is the usual reason; while it lasts, the swarm must not be without its leader's work.
         this.#modules.log.warn({ error: messageOf(error) }, 'leader-only parts were not started');
         if (this.#raft.leadership.isLeader && !this.#stopped)
-          this.#modules.clock.after(LEADER_RETRY_MS, () => this.#changeLeadership(true));
+          this.#cancelRetry = this.#modules.clock.after(LEADER_RETRY_MS, () => this.#changeLeadership(true));
       });
   }
 
@@ -337,18 +340,11 @@ export class ManagerPart implements Startable {
   }
 
   /** @throws WaggleError unavailable when it is not so in time. */
-  #untilLeading(isLeading: boolean, timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.#modules.clock.after(timeoutMs, () => reject(new WaggleError('unavailable', NO_LEADER)));
-      const settled = (): void => {
-        if (this.#raft.leadership.isLeader !== isLeading) return;
-        cancel();
-        unsubscribe();
-        resolve();
-      };
-      const unsubscribe = this.#raft.onLeadership(settled);
-      settled();
-    });
+  async #untilLeading(isLeading: boolean, timeoutMs: number): Promise<void> {
+    const within = { waitMs: timeoutMs, clock: this.#modules.clock };
+    const look = (): true | undefined => this.#raft.leadership.isLeader === isLeading || undefined;
+    const found = await firstFound(within, look, (changed) => this.#raft.onLeadership(changed));
+    if (found === undefined) throw new WaggleError('unavailable', NO_LEADER);
   }
 
   /** The swarm's state has arrived when its cluster object has. */

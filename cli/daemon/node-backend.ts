@@ -4,7 +4,6 @@ import { initCluster } from '../../manager/ca/init-cluster.ts';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
 import { bindAll } from '../../manager/leaderproxy/control-operations.ts';
 import { validateRaftConfig } from '../../manager/controlapi/validation/cluster-spec.ts';
-import { renderNetwork } from '../../manager/controlapi/render/network.ts';
 import type {
   Backend,
   InitRequest,
@@ -33,13 +32,13 @@ import {
   withPorts,
 } from './addresses.ts';
 import { AddressWatch } from './address-watch.ts';
-import { firstFound } from './first-found.ts';
 import { withAdvertised } from './local-address.ts';
+import { isLocked, localStatus } from './local-status.ts';
 import type { EngineSide } from './engine-side.ts';
 import { EventFeed } from './event-feed.ts';
-import { findNetwork } from './network-lookup.ts';
 import { newRaftId } from './manager-part.ts';
 import { type MemberConfig, MemberConfigStore } from './member-config.ts';
+import { MemberNetworks } from './member-networks.ts';
 import { fixedBy, interfacesOf, relocated } from './relocation.ts';
 import { RETURNING, returningControl } from './returning-control.ts';
 import { type Membership, SwarmMember, type SwarmMemberOptions } from './swarm-member.ts';
@@ -49,7 +48,6 @@ import {
   managerMustForce,
   type ManagerStats,
   managerStats,
-  notAttachable,
   notInSwarm,
   notLocked,
   notManager,
@@ -64,9 +62,6 @@ const MEMBER_FOLDERS = ['identity', 'member', 'raft', 'raft-members', 'agent', '
 /** How long the engine's calls wait for a node that takes up its place; the engine itself gives a call 30 s. */
 const TAKE_UP_MS = 10_000;
 const RESUME: BackoffOptions = { minMs: 500, maxMs: 15_000, factor: 2, jitter: 0.2 };
-/** An assignment may be this much behind a request that names its network. */
-const NETWORK_WAIT_MS = 500;
-const TWIN_WAIT_MS = 3_000;
 /** A new swarm's cluster object has a version no lower than this. */
 const FIRST_VERSION = 1;
 
@@ -81,6 +76,8 @@ export interface NodeBackendModules {
   /** Those that work. */
   interfaces: () => Interfaces;
   allInterfaces: () => Promise<Interfaces>;
+  /** Of the host; see AddressWatch. */
+  hasAddress: (address: string) => Promise<boolean>;
   /** Checks engine and host before a swarm is entered. @throws WaggleError saying how to mend it. */
   preflight: () => Promise<void>;
   clock: Clock;
@@ -99,6 +96,7 @@ export class NodeBackend implements Backend, Startable {
   readonly #events: EventFeed;
   readonly #addressWatch: AddressWatch;
   readonly #returning: ControlApi;
+  readonly #networks: MemberNetworks;
   #abort = new AbortController();
   #membership: Membership = { state: 'inactive' };
   /** What `control` answers while there is this ControlApi. */
@@ -115,9 +113,10 @@ export class NodeBackend implements Backend, Startable {
     this.#events = new EventFeed(modules);
     const isReturning = (): boolean => this.#isReturning();
     this.#returning = returningControl({ isReturning, control: () => this.control(), clock: modules.clock });
+    this.#networks = new MemberNetworks({ member: () => this.#active(), clock: modules.clock });
     this.#addressWatch = new AddressWatch({
       config: () => this.#active()?.config,
-      working: modules.interfaces,
+      hasAddress: modules.hasAddress,
       all: modules.allInterfaces,
       move: () => this.#move(),
       clock: modules.clock,
@@ -156,14 +155,15 @@ export class NodeBackend implements Backend, Startable {
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
       validateRaftConfig(request.Spec?.Raft);
       const dataPathPort = validateDataPathPort(request.DataPathPort);
-      const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: [], raftId: newRaftId() };
+      const raftId = newRaftId();
+      const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: [], raftId };
       await this.#modules.preflight();
       await this.#forget();
       const { host, port } = config.advertise;
       const created = await initCluster(
         {
           managerAddress: `${host}:${port}`,
-          ...(config.raftId === undefined ? {} : { raftId: config.raftId }),
+          raftId,
           ...(request.Spec === undefined ? {} : { spec: request.Spec }),
           ...(request.Availability ? { availability: request.Availability } : {}),
           defaultAddrPool: request.DefaultAddrPool ?? null,
@@ -207,7 +207,7 @@ export class NodeBackend implements Backend, Startable {
     return this.#exclusively(async () => {
       const { state } = this.#membership;
       if (state === 'inactive') throw notPartOfSwarm();
-      if (!force && this.#isLocked()) throw lockedMustForce();
+      if (!force && isLocked(this.#membership)) throw lockedMustForce();
       if (!force && this.status().manager) throw managerMustForce(await this.#managerStats());
       this.#events.detach();
       const member = await this.#memberForLeaving();
@@ -223,7 +223,7 @@ export class NodeBackend implements Backend, Startable {
     return this.#exclusively(async () => {
       const membership = this.#membership;
       if (membership.state === 'inactive') throw notInSwarm();
-      if (!this.#isLocked()) throw this.status().manager ? notLocked() : notManager();
+      if (!isLocked(this.#membership)) throw this.status().manager ? notLocked() : notManager();
       const material = await this.#identities.unlock(key);
       this.#modules.log.info({}, 'swarm unlocked');
       if (membership.state !== 'active') membership.identity?.replace(material);
@@ -232,49 +232,20 @@ export class NodeBackend implements Backend, Startable {
   }
 
   status(): LocalStatus {
-    const membership = this.#membership;
-    const none = { nodeId: '', nodeAddr: '', error: '', manager: false, remoteManagers: [] };
-    if (membership.state === 'inactive') return { ...none, state: 'inactive' };
-    if (this.#isLocked()) {
-      const nodeAddr = (membership.state === 'active' ? membership.member : membership).config.advertise.host;
-      return { ...none, nodeAddr, state: 'locked', error: swarmLocked().message };
-    }
-    if (membership.state !== 'active') {
-      const nodeId = membership.identity?.nodeId ?? '';
-      return {
-        ...none,
-        nodeId,
-        nodeAddr: membership.config.advertise.host,
-        state: membership.state,
-        error: membership.error,
-      };
-    }
-    const { identity, config, worker, manager } = membership.member;
-    const { connectivity, facts } = worker.agent;
-    const { isRemoved } = membership.member;
-    const error = connectivity.connected ? '' : connectivity.error;
-    const managers = facts?.managers ?? [];
-    return {
-      nodeId: identity.nodeId,
-      nodeAddr: config.advertise.host,
-      state: isRemoved ? 'error' : 'active',
-      manager: manager !== undefined,
-      error: isRemoved ? REMOVED : error,
-      remoteManagers: managers.map(({ nodeId, address }) => ({ NodeID: nodeId, Addr: address })),
-    };
+    return localStatus(this.#membership);
   }
 
   control(): ControlApi {
     const membership = this.#membership;
     if (membership.state === 'inactive') throw notInSwarm();
-    if (this.#isLocked()) throw swarmLocked();
+    if (isLocked(this.#membership)) throw swarmLocked();
     if (this.#isReturning()) return this.#returning;
     if (membership.state !== 'active') throw new WaggleError('unavailable', membership.error || RETURNING);
     const { control, isRemoved } = membership.member;
     if (isRemoved) throw new WaggleError('unavailable', REMOVED);
     if (control === undefined) throw notManager();
     if (this.#control?.of !== control) {
-      const api = { ...bindAll(control), createNetwork: this.#createNetwork.bind(this, control) };
+      const api = { ...bindAll(control), createNetwork: this.#networks.create.bind(this.#networks, control) };
       this.#control = { of: control, api };
     }
     return this.#control.api;
@@ -285,29 +256,15 @@ export class NodeBackend implements Backend, Startable {
   }
 
   networkMappings(): readonly NetworkMapping[] {
-    return this.#active()?.worker.networks.mappings() ?? [];
+    return this.#networks.mappings();
   }
 
-  async ensureLocalNetwork(ref: string): Promise<NetworkMapping | undefined> {
-    const member = this.#active();
-    if (member === undefined) return undefined;
-    const { clock } = this.#modules;
-    const { assigned } = member.worker.agent.tasks;
-    const stored = member.manager?.store.view((tx) => findNetwork([...tx.all('networks')], ref));
-    // A manager knows whether there is such a network; a worker may hear of it a moment later.
-    const waitMs = stored === undefined && member.manager !== undefined ? 0 : NETWORK_WAIT_MS;
-    const lookup = (): ReturnType<typeof findNetwork> => findNetwork([...assigned.networks.values()], ref);
-    if (stored !== undefined && stored.Spec.Attachable !== true) throw notAttachable(stored.Spec.Name);
-    const network = lookup() ?? (await firstFound({ waitMs, clock }, lookup, (look) => assigned.onChange(look)));
-    if (network === undefined) return undefined;
-    if (network.Spec.Attachable !== true) throw notAttachable(network.Spec.Name);
-    await member.worker.networks.ensure(network.ID);
-    return this.networkMappings().find((mapping) => mapping.clusterId === network.ID);
+  ensureLocalNetwork(ref: string): Promise<NetworkMapping | undefined> {
+    return this.#networks.ensure(ref);
   }
 
   knownNetworks(): { [key: string]: Json }[] {
-    const networks = this.#active()?.worker.agent.tasks.assigned.networks.values() ?? [];
-    return [...networks].map((network) => renderNetwork(network));
+    return this.#networks.known();
   }
 
   /** Undefined when no leader answers. */
@@ -321,12 +278,6 @@ export class NodeBackend implements Backend, Startable {
     }
   }
 
-  #isLocked(): boolean {
-    const membership = this.#membership;
-    if (membership.state === 'inactive') return false;
-    return (membership.state === 'active' ? membership.member : membership).identity?.isLocked === true;
-  }
-
   /** A manager by its certificate, and soon in fact. */
   #isReturning(): boolean {
     const membership = this.#membership;
@@ -336,21 +287,6 @@ export class NodeBackend implements Backend, Startable {
 
   #active(): SwarmMember | undefined {
     return this.#membership.state === 'active' ? this.#membership.member : undefined;
-  }
-
-  /** Resolves when this node's own engine has the new network too: what is run on it next finds it. */
-  async #createNetwork(
-    control: ControlApi,
-    args: Parameters<ControlApi['createNetwork']>[0],
-  ): ReturnType<ControlApi['createNetwork']> {
-    const created = await control.createNetwork(args);
-    const networks = this.#active()?.worker.networks;
-    if (args.spec.Attachable === true && networks !== undefined) {
-      const twin = (): NetworkMapping | undefined =>
-        networks.mappings().find((mapping) => mapping.clusterId === created.Id);
-      await firstFound({ waitMs: TWIN_WAIT_MS, clock: this.#modules.clock }, twin, (look) => networks.onChange(look));
-    }
-    return created;
   }
 
   #addresses(

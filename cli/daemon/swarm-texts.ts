@@ -2,10 +2,6 @@ import type { ApiObject } from '../../manager/controlapi/control-api.ts';
 import type { ManagerStatus } from '../../proto/objects/node.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 
-/** While no manager leads. */
-export const NO_LEADER =
-  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
-
 /** What Docker says (moby daemon/cluster/errors.go): clients compare these word for word. All answer 503. */
 
 export function notInSwarm(): WaggleError {

@@ -20,13 +20,13 @@ import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts'
 import { SandboxBinding } from '../../worker/network/sandbox/sandbox-binding.ts';
 import { SandboxSet } from '../../worker/network/sandbox/sandbox-set.ts';
 import { LinuxTunnel } from '../../worker/network/system/linux-tunnel.ts';
-import type { AssignedNetwork } from '../../worker/network/assigned-network.ts';
 import { ENCRYPTION_PLUGIN, isEncrypted } from '../../proto/objects/tunnel.ts';
 import type { Question } from '../../proto/objects/diagnosis/question.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import { WorkerNetwork } from '../../worker/network/worker-network.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
+import { firstFound } from '../../proto/runtime/first-found.ts';
 import { type Startable, startAll, stopAll } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -38,7 +38,6 @@ import { checkDataPathPort } from './preflight.ts';
 export const GOSSIP_PORT = 7946;
 /** As long as Docker's join waits for a manager. */
 const FIRST_FACTS_MS = 20_000;
-const RESOLVE_MS = 2_000;
 const TWIN_OPTION = 'waggle.network';
 
 export interface WorkerPartOptions {
@@ -232,18 +231,18 @@ export class WorkerPart implements Startable {
     return this.networks.ensure(networkId);
   }
 
-  #firstFacts(): Promise<SwarmFacts> {
-    const { promise, resolve, reject } = Promise.withResolvers<SwarmFacts>();
-    const cancel = this.#modules.clock.after(FIRST_FACTS_MS, () => {
-      const { connectivity } = this.agent;
-      const why = connectivity.connected ? 'it told nothing of the swarm' : connectivity.error;
-      reject(new WaggleError('deadline-exceeded', `Timeout was reached before node joined: ${why}`));
-    });
-    const unsubscribe = this.agent.onFacts(resolve);
-    return promise.finally(() => {
-      cancel();
-      unsubscribe();
-    });
+  async #firstFacts(): Promise<SwarmFacts> {
+    const { agent } = this;
+    const within = { waitMs: FIRST_FACTS_MS, clock: this.#modules.clock };
+    const facts = await firstFound(
+      within,
+      () => agent.facts,
+      (changed) => agent.onFacts(changed),
+    );
+    if (facts !== undefined) return facts;
+    const { connectivity } = agent;
+    const why = connectivity.connected ? 'it told nothing of the swarm' : connectivity.error;
+    throw new WaggleError('deadline-exceeded', `Timeout was reached before node joined: ${why}`);
   }
 
   #learn(facts: SwarmFacts): void {
@@ -277,7 +276,6 @@ export class WorkerPart implements Startable {
         containerNames: this.#names,
         tunnel: this.#tunnel,
         inventory: () => this.#inventory(),
-        resolveNetwork: (networkId) => this.#awaitNetwork(networkId),
         sandboxOf: (containerId) => this.#sandboxOf(containerId),
         reportAddresses: (held) => leases.report(held),
         isTaskReady: (task) => tasks.statusOf(task.ID)?.State === 'running' && !isTerminal(task.DesiredState),
@@ -308,25 +306,6 @@ export class WorkerPart implements Startable {
       twins.map(({ Id }) => engine.call((docker) => docker.getNetwork(Id).inspect() as Promise<unknown>)),
     );
     return inventoryOf(inspected as InspectedNetwork[], TWIN_OPTION);
-  }
-
-  /** Assignments may be a moment behind what the engine is asked for. The caller bounds the wait. */
-  #awaitNetwork(networkId: string): Promise<AssignedNetwork | undefined> {
-    const { assigned } = this.agent.tasks;
-    const { promise, resolve } = Promise.withResolvers<AssignedNetwork | undefined>();
-    const look = (): void => {
-      const network = assigned.networks.get(networkId);
-      if (network === undefined) return;
-      unsubscribe();
-      resolve(network);
-    };
-    const unsubscribe = assigned.onChange(look);
-    look();
-    this.#modules.clock.after(RESOLVE_MS, () => {
-      unsubscribe();
-      resolve(undefined);
-    });
-    return promise;
   }
 }
 

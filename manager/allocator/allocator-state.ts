@@ -1,10 +1,10 @@
+import { clusterPortsOf } from '../../proto/objects/endpoint.ts';
 import type { AttachmentObject, NetworkObject } from '../../proto/objects/network.ts';
 import type { ServiceObject } from '../../proto/objects/service.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
 import { compareTaskStates, isTerminal } from '../../proto/objects/task-state.ts';
 import type { ReadTx, StoreEvent } from '../store/transaction.ts';
 import { AddressBook, type Holding } from './address-book.ts';
-import { clusterPortsOf } from './endpoint-plan.ts';
 import { NetworkBook } from './network-book.ts';
 import { auditPorts, type PortAudit } from './port-audit.ts';
 import { PortBook } from './port-book.ts';

@@ -1,4 +1,4 @@
-import type { PortConfig, ServiceEndpoint } from '../../proto/objects/endpoint.ts';
+import { clusterPortsOf, type PortConfig, type ServiceEndpoint } from '../../proto/objects/endpoint.ts';
 import type { ServiceObject } from '../../proto/objects/service.ts';
 import type { NetworkAttachmentConfig } from '../../proto/objects/task.ts';
 import type { ReadTx } from '../store/transaction.ts';
@@ -48,13 +48,6 @@ export function planEndpoint(
   if (ports.result.length > 0) endpoint.Ports = ports.result;
   if (vips.length > 0) endpoint.VirtualIPs = vips;
   return { ok: true, result: endpoint };
-}
-
-/** `tcp/80` for every port that the endpoint publishes on the whole cluster. */
-export function clusterPortsOf(endpoint: ServiceEndpoint | undefined): { protocol: string; port: number }[] {
-  return (endpoint?.Ports ?? [])
-    .filter((port) => (port.PublishMode ?? 'ingress') === 'ingress' && (port.PublishedPort ?? 0) !== 0)
-    .map((port) => ({ protocol: port.Protocol ?? 'tcp', port: port.PublishedPort ?? 0 }));
 }
 
 /** Gives back whatever the service holds and its committed endpoint does not show. */

@@ -1,6 +1,6 @@
+import { clusterPortsOf } from '../../proto/objects/endpoint.ts';
 import type { ServiceObject } from '../../proto/objects/service.ts';
 import type { ReadTx } from '../store/transaction.ts';
-import { clusterPortsOf } from './endpoint-plan.ts';
 import type { PortBook } from './port-book.ts';
 
 /** A port that two services show as theirs. */
@@ -19,7 +19,7 @@ export interface PortAudit {
 
 /** Ports that a service may hold: those that it shows, and those that it asks for. */
 export function wantedPorts(service: ServiceObject): Set<string> {
-  const asked = clusterPortsOf({ Spec: {}, Ports: service.Spec.EndpointSpec?.Ports ?? [] });
+  const asked = clusterPortsOf({ Ports: service.Spec.EndpointSpec?.Ports ?? [] });
   return new Set([...clusterPortsOf(service.Endpoint), ...asked].map(({ protocol, port }) => `${protocol}/${port}`));
 }
 

@@ -99,7 +99,9 @@ export class Inquiry implements Startable {
     if (!this.#running) throw notLeading();
     if (listener === undefined) throw new WaggleError('unavailable', 'the node has no session with the leader');
     const open = [...this.#waiting.values()].filter((waiting) => waiting.nodeId === nodeId).length;
-    if (open >= MAX_OPEN_PER_NODE) throw new WaggleError('resource-exhausted', 'too many questions wait for the node');
+    // What nobody waits for any more may still be on its way to a node that reads slowly.
+    if (Math.max(open, listener.queue.length) >= MAX_OPEN_PER_NODE)
+      throw new WaggleError('resource-exhausted', 'too many questions wait for the node');
     const id = ++this.#lastId;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     let cancel: CancelTimer = () => undefined;

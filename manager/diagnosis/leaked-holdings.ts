@@ -1,3 +1,4 @@
+import { clusterPortsOf } from '../../proto/objects/endpoint.ts';
 import type { ReadTx } from '../store/transaction.ts';
 import { isTerminal } from '../../proto/objects/task-state.ts';
 import type { Found } from './network-comparison.ts';
@@ -34,9 +35,8 @@ export function wrongPorts(tx: ReadTx, held: readonly { serviceId: string; port:
     });
   const owners = new Map<string, string[]>();
   for (const service of tx.all('services')) {
-    for (const port of service.Endpoint?.Ports ?? []) {
-      if ((port.PublishMode ?? 'ingress') !== 'ingress' || (port.PublishedPort ?? 0) === 0) continue;
-      const key = `${port.Protocol ?? 'tcp'}/${port.PublishedPort}`;
+    for (const { protocol, port } of clusterPortsOf(service.Endpoint)) {
+      const key = `${protocol}/${port}`;
       owners.set(key, [...(owners.get(key) ?? []), service.Spec.Name]);
     }
   }

@@ -1,6 +1,7 @@
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
-import type { Clock } from '../../proto/runtime/clock.ts';
+import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
+import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { ControlOperation } from '../controlapi/control-api.ts';
@@ -27,6 +28,8 @@ interface Link {
 export class LeaderControl implements OperationRunner, Startable {
   readonly #modules: LeaderControlModules;
   #link: Link | undefined;
+  /** Of former certificates, until what is under way on them must have ended. */
+  readonly #retired = new Map<Link, CancelTimer>();
   #unsubscribe: (() => void) | undefined;
 
   constructor(modules: LeaderControlModules) {
@@ -38,7 +41,7 @@ export class LeaderControl implements OperationRunner, Startable {
     this.#unsubscribe ??= this.#modules.source.onChange(() => {
       const retired = this.#link;
       this.#link = undefined;
-      if (retired !== undefined) this.#modules.clock.after(TIMEOUT_MS, () => close(retired));
+      if (retired !== undefined) this.#retire(retired);
     });
     await Promise.resolve();
   }
@@ -46,6 +49,11 @@ export class LeaderControl implements OperationRunner, Startable {
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
+    for (const [link, cancel] of this.#retired) {
+      cancel();
+      close(link);
+    }
+    this.#retired.clear();
     close(this.#link);
     this.#link = undefined;
     await Promise.resolve();
@@ -54,6 +62,14 @@ export class LeaderControl implements OperationRunner, Startable {
   async run(operation: ControlOperation, args: object, mark?: RequestMark): Promise<unknown> {
     const answer = await this.#stream().ask(operation, Buffer.from(JSON.stringify(args)), mark);
     return JSON.parse(answer.toString('utf8'));
+  }
+
+  #retire(link: Link): void {
+    const end = (): void => {
+      this.#retired.delete(link);
+      close(link);
+    };
+    this.#retired.set(link, this.#modules.clock.after(TIMEOUT_MS, end));
   }
 
   #stream(): ControlStream {
@@ -68,13 +84,7 @@ export class LeaderControl implements OperationRunner, Startable {
 
   #connect(): Link {
     const address = this.#modules.leader();
-    if (address === undefined) {
-      throw new WaggleError(
-        'unknown',
-        "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. " +
-          'Make sure more than half of the managers are online.',
-      );
-    }
+    if (address === undefined) throw new WaggleError('unknown', NO_LEADER);
     if (this.#link?.connection.address === address) return this.#link;
     close(this.#link);
     this.#link = { connection: new ManagerConnection(address, this.#modules.source.tls()), stream: undefined };

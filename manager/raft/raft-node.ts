@@ -1,5 +1,6 @@
 import { invariant } from '../../proto/runtime/assert.ts';
 import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import { noLeader } from '../../proto/rpc/no-leader.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
@@ -20,18 +21,15 @@ import {
   type SnapshotMeta,
 } from './core/entry.ts';
 import type { Message } from './core/message.ts';
+import { membersOf } from './core/quorum.ts';
 import { Raft, type RaftStatus, type Ready } from './core/raft.ts';
 import type { LogStore, StoredState } from './log/log-store.ts';
 import { type IncomingSnapshot, takeIn } from './incoming-snapshot.ts';
 import { newClusterEntry, type NewClusterOptions } from './new-cluster-entry.ts';
-import { noLeader } from './no-leader.ts';
-import { PendingProposals } from './pending-proposals.ts';
-import { PendingReads } from './pending-reads.ts';
-import { DEFAULT_PROPOSAL_QUEUE_OPTIONS, ProposalQueue } from './proposal-queue.ts';
 import type { RaftSettings } from './raft-settings.ts';
 import type { RaftReceiver, RaftTransport } from './transport.ts';
+import { WaitingCallers } from './waiting-callers.ts';
 
-const TOO_MANY = 'too many changes are waiting';
 const LIMITS = {
   maxAppendBytes: 256 * 1024,
   maxInflightAppends: 256,
@@ -66,7 +64,6 @@ export interface Leadership {
   term: number;
 }
 
-type ConfigurationListener = (configuration: Configuration, change: ConfigurationChange | undefined) => void;
 type SnapshotMessage = Message & { type: 'snapshot' };
 
 /** Runs the Raft core against a disk, a network and a state machine; the Proposer of the state store. */
@@ -74,11 +71,8 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   readonly #options: RaftNodeOptions;
   #settings: RaftSettings;
   readonly #modules: RaftNodeModules;
-  readonly #pending = new PendingProposals();
-  readonly #reads = new PendingReads();
+  readonly #callers = new WaitingCallers();
   readonly #listeners = new Set<(leadership: Leadership) => void>();
-  readonly #changeListeners = new Set<ConfigurationListener>();
-  readonly #proposals = new ProposalQueue(DEFAULT_PROPOSAL_QUEUE_OPTIONS);
   #raft: Raft | undefined;
   #leadership: Leadership = { leader: 0, isLeader: false, term: 0 };
   /** As of the last applied entry. */
@@ -93,7 +87,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #snapshotting: Promise<void> | undefined;
   /** What came with the snapshot message that is being worked on. */
   #incoming: IncomingSnapshot | undefined;
-  #lastRead = 0;
   readonly #heard = new Map<RaftId, number>();
   #running = false;
   #stopping: Promise<void> | undefined;
@@ -148,20 +141,13 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Called after each applied change of the membership; without the change when it came with a snapshot. Returns the unsubscribe. */
-  onConfiguration(listener: ConfigurationListener): () => void {
-    this.#changeListeners.add(listener);
-    return () => this.#changeListeners.delete(listener);
-  }
-
   /** See Proposer. What waits here when the leadership ends is refused with it. */
   propose(data: Uint8Array, term = this.#leadership.term): Promise<ApplyResult> {
     if (data.length > MAX_PROPOSAL_BYTES) return Promise.reject(proposalTooLarge());
     if (!this.#leads() || term !== this.#leadership.term) return Promise.reject(noLeader());
-    return new Promise((resolve, reject) => {
-      if (this.#proposals.add({ data, resolve, reject })) this.#schedule();
-      else reject(new WaggleError('resource-exhausted', TOO_MANY));
-    });
+    const applied = this.#callers.propose(data);
+    this.#schedule();
+    return applied;
   }
 
   /** Changes the membership. Resolves once it is applied here. @throws WaggleError failed-precondition, unavailable */
@@ -175,19 +161,14 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       return Promise.reject(new WaggleError(code, detail));
     }
     this.#schedule();
-    return new Promise((resolve, reject) =>
-      this.#pending.add(result.index, result.term, { resolve: () => resolve(), reject }),
-    );
+    return this.#callers.entry(result);
   }
 
   /** Resolves when this member's state holds everything that was acknowledged anywhere before the call. Leader only. */
   readBarrier(): Promise<void> {
-    const request = ++this.#lastRead;
-    if (!this.#leads() || !this.#core().readIndex(request)) {
-      return Promise.reject(noLeader());
-    }
+    const done = this.#callers.read((request) => this.#leads() && this.#core().readIndex(request));
     this.#schedule();
-    return new Promise((resolve, reject) => this.#reads.add(request, { resolve, reject }));
+    return done;
   }
 
   /**
@@ -210,14 +191,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     const begun = this.#running && this.#core().transfer(id);
     this.#schedule();
     return begun;
-  }
-
-  /** Writes the present state to the disk and lets the log before it go, as after a change of the data key. */
-  async takeSnapshot(): Promise<void> {
-    // One that is under way may have begun before what the caller wants in it.
-    await this.#snapshotting;
-    this.#saveSnapshot();
-    await this.#snapshotting;
   }
 
   /** When a message of this member came in last, of Clock.monotonic; undefined for never. */
@@ -283,7 +256,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     this.#running = false;
     this.#leadership = { leader: 0, isLeader: false, term: this.#leadership.term };
     this.#cancelTick();
-    this.#abandon(new WaggleError('unavailable', 'the manager is stopping'));
+    this.#callers.abandon(new WaggleError('unavailable', 'the manager is stopping'));
     await this.#disk;
     await this.#modules.log.close();
   }
@@ -322,23 +295,11 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
 
   #drive(): void {
     const next = (): Ready | undefined => {
-      this.#proposeWaiting();
+      this.#callers.beginBatch((data) => this.#core().propose(data));
       return this.#core().ready();
     };
     for (let ready = next(); ready !== undefined; ready = next()) this.#handle(ready);
     this.#announceLeadership();
-  }
-
-  #proposeWaiting(): void {
-    const batch = this.#proposals.take();
-    if (batch.length === 0) return;
-    const result = this.#core().propose(batch.map((each) => each.data));
-    if (result.ok) this.#proposals.begun(result.index + batch.length - 1);
-    batch.forEach((each, at) => {
-      if (result.ok) this.#pending.add(result.index + at, result.term, each);
-      else if (result.reason === 'busy') each.reject(new WaggleError('resource-exhausted', TOO_MANY));
-      else each.reject(noLeader());
-    });
   }
 
   #handle(ready: Ready): void {
@@ -346,9 +307,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     this.#persist(ready);
     if (ready.persist.snapshot !== undefined) this.#install(ready.persist.snapshot);
     for (const entry of ready.committed) this.#apply(entry);
-    this.#proposals.applied(this.#applied.index);
-    this.#reads.confirm(ready.reads);
-    this.#reads.applied(this.#applied.index);
+    this.#callers.settled(this.#applied.index, ready.reads);
   }
 
   /** Everything behind the disk keeps its order, also what has nothing to write itself. */
@@ -410,7 +369,6 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #install(meta: SnapshotMeta): void {
     this.#arrived(meta).state.install();
     this.#isAt(meta);
-    for (const listener of this.#changeListeners) listener(meta.configuration, undefined);
   }
 
   #isAt({ index, term, configuration }: SnapshotMeta): void {
@@ -422,15 +380,20 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
   #apply(entry: LogEntry): void {
     let result: ApplyResult = { ok: true, index: entry.index };
     if (entry.type === 'conf-change') {
-      const { configuration, change } = this.#core().changeOf(entry);
-      this.#configuration = configuration;
-      for (const listener of this.#changeListeners) listener(configuration, change);
+      this.#configuration = this.#core().configurationAt(entry.index);
+      this.#forgetStrangers();
     } else if (entry.data.length > 0) {
       result = this.#modules.stateMachine.apply(entry.index, entry.data);
     }
     this.#applied = { index: entry.index, term: entry.term };
-    this.#pending.applied(entry.index, entry.term, result);
+    this.#callers.applied(entry.index, entry.term, result);
     if (entry.index - this.#snapshotIndex >= this.#settings.snapshotInterval) this.#saveSnapshot();
+  }
+
+  /** Who is no member any more is not listened for. */
+  #forgetStrangers(): void {
+    const members = new Set(membersOf(this.#configuration));
+    for (const id of this.#heard.keys()) if (!members.has(id)) this.#heard.delete(id);
   }
 
   #present(): SnapshotMeta {
@@ -461,16 +424,9 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
     const before = this.#leadership;
     if (known === before.leader && isLeader === before.isLeader && term === before.term) return;
     this.#leadership = { leader: known, isLeader, term };
-    if (before.isLeader && !(isLeader && term === before.term)) this.#abandon();
+    if (before.isLeader && !(isLeader && term === before.term)) this.#callers.abandon();
     if (known !== before.leader) this.#modules.logger.info({ leader: known, term }, 'raft leader changed');
     for (const listener of this.#listeners) listener(this.#leadership);
-  }
-
-  #abandon(error?: Error): void {
-    this.#pending.abandon(error);
-    const why = error ?? noLeader();
-    this.#proposals.abandon(why);
-    this.#reads.abandon(why);
   }
 
   #fail(error: unknown): void {
@@ -483,7 +439,7 @@ export class RaftNode implements Proposer, RaftReceiver, Startable {
       'raft cannot go on, this manager must stop',
     );
     this.#leadership = { leader: 0, isLeader: false, term: this.#leadership.term };
-    this.#abandon(new WaggleError('unavailable', `this manager has stopped: ${failure.message}`));
+    this.#callers.abandon(new WaggleError('unavailable', `this manager has stopped: ${failure.message}`));
     this.#modules.onFatal(failure);
   }
 

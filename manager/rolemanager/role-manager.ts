@@ -110,6 +110,7 @@ export class RoleManager implements Startable {
   #listen({ id: self, progress }: ReturnType<RaftGroup['status']>): Set<RaftId> {
     const { raft, clock } = this.#modules;
     const now = clock.monotonic();
+    for (const member of this.#expectedSince.keys()) if (!progress.has(member)) this.#expectedSince.delete(member);
     const isReachable = (member: RaftId): boolean => {
       const since = this.#expectedSince.get(member) ?? now;
       this.#expectedSince.set(member, since);

@@ -18,3 +18,12 @@ export interface ServiceEndpoint {
   /** `Addr` is CIDR. */
   VirtualIPs?: { NetworkID: string; Addr: string }[];
 }
+
+/** The ports, by their numbers, that the endpoint publishes on the whole cluster. */
+export function clusterPortsOf(
+  endpoint: Pick<ServiceEndpoint, 'Ports'> | undefined,
+): { protocol: string; port: number }[] {
+  return (endpoint?.Ports ?? [])
+    .filter((port) => (port.PublishMode ?? 'ingress') === 'ingress' && (port.PublishedPort ?? 0) !== 0)
+    .map((port) => ({ protocol: port.Protocol ?? 'tcp', port: port.PublishedPort ?? 0 }));
+}

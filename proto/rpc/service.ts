@@ -69,14 +69,6 @@ type Call<N, M> = M extends {
 export type Handlers<N, S> = { [K in keyof Marks<S>]: Handler<N, Marks<S>[K]> };
 export type Client<N, S> = grpc.Client & { [K in keyof Marks<S>]: Call<N, Marks<S>[K]> };
 
-/** Request and response of a unary method, for wrappers. */
-export type RequestOf<N, S, K extends keyof Marks<S>> = Marks<S>[K] extends { requestType: infer Q extends string }
-  ? Encodable<N, Q>
-  : never;
-export type ResponseOf<N, S, K extends keyof Marks<S>> = Marks<S>[K] extends { responseType: infer P extends string }
-  ? Decoded<N, P>
-  : never;
-
 export interface TypedService<N, S> {
   definition: grpc.ServiceDefinition;
   Client: new (address: string, credentials: grpc.ChannelCredentials, options?: grpc.ClientOptions) => Client<N, S>;

@@ -1,8 +1,9 @@
 import type { Clock } from '../../proto/runtime/clock.ts';
-import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { WaggleError } from '../../proto/runtime/errors.ts';
+import { firstFound } from '../../proto/runtime/first-found.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { FileTable } from '../storage/file-table.ts';
-import type { AssignedNetwork, AssignedState } from './assigned-network.ts';
+import type { AssignedState } from './assigned-network.ts';
 import { DurableRows } from './durable-rows.ts';
 import { factsOf } from './network-facts.ts';
 import type { NetworkFacts } from './overlay/overlay-state.ts';
@@ -18,8 +19,6 @@ export interface LocalNetwork {
 
 export interface KnownNetworksModules {
   assigned: AssignedState & { onChange(listener: () => void): () => void };
-  /** Asks for a network that is not assigned yet; undefined when it cannot be had. */
-  resolveNetwork(networkId: string): Promise<AssignedNetwork | undefined>;
   clock: Clock;
   log: Log;
 }
@@ -58,28 +57,13 @@ export class KnownNetworks {
    * As `facts`, but waits up to 2 s: assignments may be late, and a user may create a network and use it at once.
    * @throws WaggleError not-found
    */
-  resolve(networkId: string): Promise<NetworkFacts> {
-    const known = this.facts(networkId);
-    if (known !== undefined) return Promise.resolve(known);
-    const { assigned, clock, log } = this.#modules;
-    return new Promise((resolve, reject) => {
-      const settle = (facts: NetworkFacts | undefined): void => {
-        unsubscribe();
-        cancel();
-        if (facts !== undefined) resolve(facts);
-        else reject(new WaggleError('not-found', `swarm network ${networkId} is not known on this node`));
-      };
-      const take = (facts: NetworkFacts | undefined): void => {
-        if (facts !== undefined) settle(facts);
-      };
-      const unsubscribe = assigned.onChange(() => take(this.facts(networkId)));
-      const cancel = clock.after(RESOLVE_TIMEOUT_MS, () => settle(this.facts(networkId)));
-      this.#modules.resolveNetwork(networkId).then(
-        (network) => take(network === undefined ? undefined : factsOf(network)),
-        (error: unknown) =>
-          log.debug({ network: networkId, error: messageOf(error) }, 'network could not be asked for'),
-      );
-    });
+  async resolve(networkId: string): Promise<NetworkFacts> {
+    const { assigned, clock } = this.#modules;
+    const look = (): NetworkFacts | undefined => this.facts(networkId);
+    const within = { waitMs: RESOLVE_TIMEOUT_MS, clock };
+    const facts = look() ?? (await firstFound(within, look, (changed) => assigned.onChange(changed)));
+    if (facts !== undefined) return facts;
+    throw new WaggleError('not-found', `swarm network ${networkId} is not known on this node`);
   }
 
   local(localNetworkId: string): LocalNetwork | undefined {

@@ -9,7 +9,7 @@ import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
 import type { EndpointTable } from '../gossip/endpoint-table.ts';
 import { FileTable } from '../storage/file-table.ts';
-import type { AddressLeases, AssignedNetwork, AssignedState } from './assigned-network.ts';
+import type { AddressLeases, AssignedState } from './assigned-network.ts';
 import { claimTime } from './claim-time.ts';
 import { NetworkDiagnosis } from './diagnosis/network-diagnosis.ts';
 import { type ContainerNames, EndpointNames, isRunningTask } from './endpoint-names.ts';
@@ -47,8 +47,6 @@ export interface WorkerNetworkModules {
   containerNames: ContainerNames;
   /** What the engine has of our driver (engine-inventory.ts); must fail when the engine cannot be asked. */
   inventory: () => Promise<EngineInventory>;
-  /** A network that is not assigned yet, from whoever may know it sooner. */
-  resolveNetwork(networkId: string): Promise<AssignedNetwork | undefined>;
   /**
    * Tells the manager every address that is in use here, so that it can take back the others that it has leased to
    * this node. Called every 30 s or so; a failure is made good by the next call.

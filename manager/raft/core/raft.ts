@@ -1,11 +1,5 @@
 import { assertNever, invariant } from '../../../proto/runtime/assert.ts';
-import {
-  changeConfiguration,
-  type ConfigurationChange,
-  ConfigurationError,
-  decodeChange,
-  encodeChange,
-} from './configuration.ts';
+import { changeConfiguration, type ConfigurationChange, ConfigurationError, encodeChange } from './configuration.ts';
 import {
   becomeFollower,
   campaign,
@@ -60,8 +54,8 @@ export interface RaftStart {
  *      first one's index on) and hard state, those two in one write;
  *   3. once that, and everything handed out before it, is durable: send `afterPersist` (those to the own ID go to
  *      `step`), and call `persisted` with this Ready;
- *   4. install `persist.snapshot` in the state machine, then apply `committed` in order (`changeOf` tells what a conf-change
- *      entry came to);
+ *   4. install `persist.snapshot` in the state machine, then apply `committed` in order (`configurationAt` tells what a
+ *      conf-change entry came to);
  *   5. answer `reads` whose index has been applied.
  * Steps 2 and 4 of a Ready may overlap with those of the next ones, as long as each keeps its order.
  */
@@ -206,8 +200,8 @@ export class Raft {
   }
 
   /** What a committed conf-change entry came to. */
-  changeOf(entry: LogEntry): { configuration: Configuration; change: ConfigurationChange } {
-    return { configuration: this.#state.log.configurationAt(entry.index), change: decodeChange(entry.data) };
+  configurationAt(index: number): Configuration {
+    return this.#state.log.configurationAt(index);
   }
 
   /** Asks for an index at which a read is linearizable; answered by Ready.reads. False when this member does not lead. */

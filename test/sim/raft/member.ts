@@ -231,7 +231,7 @@ export class Member {
     const { term } = this.#raft.status();
     this.#chain = this.#modules.invariants.applies(this.id, entry, this.#applied.index, term);
     let result: Result = 0;
-    if (entry.type === 'conf-change') this.#configuration = this.#raft.changeOf(entry).configuration;
+    if (entry.type === 'conf-change') this.#configuration = this.#raft.configurationAt(entry.index);
     else if (entry.data.length > 0) result = this.#machine.apply(decodeCommand(entry.data));
     this.#applied = { index: entry.index, term: entry.term };
     const pending = this.#pending.get(entry.index);

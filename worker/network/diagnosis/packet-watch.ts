@@ -87,8 +87,9 @@ export class PacketWatch {
       ready,
       finish: async () => {
         child.stdin.end();
-        const { stdout } = await child;
-        return readSightings(place, stdout);
+        const { failed, stdout } = await child;
+        // One that was ended by force may have been cut short in its words.
+        return failed ? [] : readSightings(place, stdout);
       },
     };
   }

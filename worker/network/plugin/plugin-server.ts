@@ -29,9 +29,8 @@ export class PluginServer implements Startable {
   readonly #clock: Clock;
   readonly #log: Log;
   #backend: PluginBackend = inactiveBackend;
-  /** Ends the wait for a backend that is to come. */
-  #endWait: (() => void) | undefined;
-  #awaited: Promise<void> = Promise.resolve();
+  /** For a backend that is to come. */
+  #wait: { promise: Promise<void>; resolve: () => void; cancel: CancelTimer } | undefined;
   #server: Server | undefined;
   /** Of `socketAt`; empty while that is not known. */
   #file = '';
@@ -48,7 +47,7 @@ export class PluginServer implements Startable {
   /** From the next call on; undefined when the node is in no swarm. */
   setBackend(backend: PluginBackend | undefined): void {
     this.#backend = backend ?? inactiveBackend;
-    if (backend !== undefined) this.#endWait?.();
+    if (backend !== undefined) this.#endWait();
   }
 
   /**
@@ -56,14 +55,9 @@ export class PluginServer implements Startable {
    * it, what the engine makes would fail, and what it gives back would stay taken until the next comparison with the engine.
    */
   expectBackend(withinMs: number): void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(withinMs, () => this.#endWait?.());
-    this.#awaited = promise;
-    this.#endWait = () => {
-      cancel();
-      this.#endWait = undefined;
-      resolve();
-    };
+    this.#wait?.cancel();
+    const { promise, resolve } = this.#wait ?? Promise.withResolvers<void>();
+    this.#wait = { promise, resolve, cancel: this.#clock.after(withinMs, () => this.#endWait()) };
   }
 
   /** @throws what the system says when the socket cannot be made. A socket file that is there is replaced. */
@@ -77,7 +71,7 @@ export class PluginServer implements Startable {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#endWait?.();
+    this.#endWait();
     this.#cancelWatch?.();
     await this.#watching;
     await this.#close();
@@ -129,6 +123,12 @@ export class PluginServer implements Startable {
     });
   }
 
+  #endWait(): void {
+    this.#wait?.cancel();
+    this.#wait?.resolve();
+    this.#wait = undefined;
+  }
+
   async #watch(): Promise<void> {
     const found = await socketAt(this.#options.socketPath).catch(() => undefined);
     if (this.#server !== undefined && found === this.#file) return;
@@ -142,7 +142,7 @@ export class PluginServer implements Startable {
     try {
       const text = await readBody(request);
       // Calls without a body are about the plugin itself; an engine that starts makes them.
-      if (text !== '') await this.#awaited;
+      if (text !== '' && text !== undefined) await this.#wait?.promise;
       const answer = text === undefined ? tooLarge() : await dispatch(url, text, this.#backend);
       const tookMs = Math.round(this.#clock.monotonic() - began);
       this.#log.debug({ call: url, status: answer.status, tookMs, ...failureOf(answer) }, 'plugin call');

@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest';
-import { allInterfaces, parseInterfaces, workingInterfaces } from '../../../../cli/daemon/host-addresses.ts';
+import {
+  allInterfaces,
+  hasAddress,
+  parseInterfaces,
+  workingInterfaces,
+} from '../../../../cli/daemon/host-addresses.ts';
 
 it('parseInterfaces takes interfaces that are down or have no address, and leaves out what leads nowhere', () => {
   const shown = [
@@ -29,4 +34,12 @@ it('both ways to look agree on what works', async () => {
   for (const [name, addresses] of workingInterfaces())
     expect(all.get(name)).toEqual(expect.arrayContaining([...addresses]));
   expect(workingInterfaces().get('lo')).toContain('127.0.0.1');
+});
+
+it.each([
+  ['127.0.0.1', true],
+  ['198.51.100.77', false],
+  ['2001:db8::77', false],
+])('hasAddress %s: %s', async (address, expected) => {
+  expect(await hasAddress(address)).toBe(expected);
 });

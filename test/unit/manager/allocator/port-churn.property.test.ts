@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clusterPortsOf } from '../../../../manager/allocator/endpoint-plan.ts';
+import { clusterPortsOf } from '../../../../proto/objects/endpoint.ts';
 import { auditPorts } from '../../../../manager/allocator/port-audit.ts';
 import { DYNAMIC_PORT_START, PortBook } from '../../../../manager/allocator/port-book.ts';
 import { wrongPorts } from '../../../../manager/diagnosis/leaked-holdings.ts';
@@ -38,7 +38,7 @@ function compare(bench: AllocatorBench): void {
   expect(new Set(ports).size, shown.join()).toBe(ports.length);
   const asked = bench.store.view((tx) =>
     [...tx.all('services')].flatMap((service) =>
-      clusterPortsOf({ Spec: {}, Ports: service.Spec.EndpointSpec?.Ports ?? [] }).map(
+      clusterPortsOf({ Ports: service.Spec.EndpointSpec?.Ports ?? [] }).map(
         ({ protocol, port }) => `${service.ID} ${protocol}/${port}`,
       ),
     ),

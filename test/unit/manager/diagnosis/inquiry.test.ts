@@ -102,6 +102,18 @@ describe('Inquiry', () => {
     await Promise.all(many);
   });
 
+  it('keeps no more for a node that reads nothing, however many askers have given up', async () => {
+    const stream = { write: () => new Promise<void>(() => undefined), signal: new AbortController().signal };
+    inquiry.listen(caller('a'), stream).catch(messageOf);
+    const round = async (): Promise<string[]> => {
+      const asked = Array.from({ length: 64 }, () => inquiry.ask('a', QUESTION, 1000).catch(messageOf));
+      await clock.advance(1000);
+      return (await Promise.all(asked)) as string[];
+    };
+    expect(new Set(await round())).toEqual(new Set(['no answer within 1 s']));
+    expect((await round()).filter((words) => words.includes('too many questions')).length).toBeGreaterThan(60);
+  });
+
   it('refuses streams while this manager does not lead', async () => {
     await inquiry.stop();
     expect(await node('a').ended).toContain('does not lead');

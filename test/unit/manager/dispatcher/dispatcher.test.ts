@@ -15,23 +15,11 @@ import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { tunnelAddress } from '../../../../proto/objects/tunnel.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { networkObject, newTaskObject, statusOf } from '../../../fixtures/task-object.ts';
+import { NODE_REGISTRATION } from '../../../fixtures/node-registration.ts';
 import { settle, VirtualClock } from '../../../fixtures/virtual-clock.ts';
 
 const KEY_A = `${'A'.repeat(43)}=`;
 const KEY_B = `${'B'.repeat(42)}A=`;
-
-const registration = {
-  description: {
-    Hostname: 'host',
-    Platform: { Architecture: 'x86_64', OS: 'linux' },
-    Resources: { NanoCPUs: 1e9, MemoryBytes: 1e9 },
-    Engine: { EngineVersion: '20.10' },
-  },
-  advertiseAddress: '10.0.0.2',
-  dataPathAddress: '10.0.0.2',
-  gossipAddress: '10.0.0.2:7946',
-  tunnelKey: '',
-};
 
 /** Refuses every proposal while `broken`. */
 class FaultyProposer implements Proposer {
@@ -93,7 +81,7 @@ describe('Dispatcher', () => {
   const node = (id: string): NodeObject | undefined => store.view((tx) => tx.get('nodes', id));
   const task = (id: string): TaskObject | undefined => store.view((tx) => tx.get('tasks', id));
   const session = (nodeId: string): Peer<SessionMessage> =>
-    new Peer<SessionMessage>().open((stream) => dispatcher.session(registration, caller(nodeId), stream));
+    new Peer<SessionMessage>().open((stream) => dispatcher.session(NODE_REGISTRATION, caller(nodeId), stream));
   const assignments = (nodeId: string, sessionId: string): Peer<AssignmentsMessage> =>
     new Peer<AssignmentsMessage>().open((stream) => dispatcher.assignments(sessionId, caller(nodeId), stream));
   async function joined(nodeId: string): Promise<{ peer: Peer<SessionMessage>; id: string }> {
@@ -237,7 +225,7 @@ describe('Dispatcher', () => {
     it('give a node that can encrypt an address of its own for good, and tell everybody its key', async () => {
       const keyed = async (nodeId: string, tunnelKey: string): Promise<void> => {
         new Peer<SessionMessage>().open((stream) =>
-          dispatcher.session({ ...registration, tunnelKey }, caller(nodeId), stream),
+          dispatcher.session({ ...NODE_REGISTRATION, tunnelKey }, caller(nodeId), stream),
         );
         await settle();
         await clock.advance(200);
@@ -257,7 +245,7 @@ describe('Dispatcher', () => {
     it('take no key that another node has', async () => {
       for (const nodeId of ['n1', 'n2']) {
         new Peer<SessionMessage>().open((stream) =>
-          dispatcher.session({ ...registration, tunnelKey: KEY_A }, caller(nodeId), stream),
+          dispatcher.session({ ...NODE_REGISTRATION, tunnelKey: KEY_A }, caller(nodeId), stream),
         );
         await settle();
       }

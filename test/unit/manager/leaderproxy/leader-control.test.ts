@@ -6,6 +6,7 @@ import { ManagerConnection } from '../../../../proto/rpc/manager-connection.ts';
 import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { type LoopbackManager, startLoopbackManager } from '../../../fixtures/loopback-manager.ts';
+import { VirtualClock } from '../../../fixtures/virtual-clock.ts';
 
 describe('LeaderControl', () => {
   let manager: LoopbackManager;
@@ -42,6 +43,23 @@ describe('LeaderControl', () => {
   ])('passes the name of a request: $id', async ({ mark }) => {
     await leader.run('getNode', { ref: 'self' }, mark);
     expect(marks).toEqual([mark]);
+  });
+
+  it('goes on after the certificate was renewed, and leaves nothing behind when it stops', async () => {
+    const clock = new VirtualClock();
+    let renewed = (): void => undefined;
+    const onChange = (listener: () => void): (() => void) => {
+      renewed = listener;
+      return () => undefined;
+    };
+    const source = { tls: () => manager.identity.tls(), onChange };
+    const control = new LeaderControl({ source, leader: () => address, clock });
+    await control.start();
+    await control.run('getNode', { ref: 'a' });
+    renewed();
+    expect(await control.run('getNode', { ref: 'b' })).toMatchObject({ ID: 'b' });
+    await control.stop();
+    expect(clock.next()).toBeUndefined();
   });
 
   it('passes errors with code and words', async () => {

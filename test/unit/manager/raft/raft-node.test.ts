@@ -331,15 +331,6 @@ describe('snapshots', () => {
     expect(entries.map(({ index }) => index)).toEqual([11, 12, 13]);
     await group.stop();
   });
-
-  it('are taken when they are asked for', async () => {
-    const group = await NodeGroup.of(1);
-    const { node, store, disk } = group.leader();
-    await write(store, 'a');
-    await node.takeSnapshot();
-    expect(disk.state.snapshot?.meta.index).toBe(3);
-    await group.stop();
-  });
 });
 
 describe('a disk that fails', () => {
@@ -387,11 +378,15 @@ describe('a disk that fails', () => {
   });
 
   it('in a snapshot is fatal, too', async () => {
-    const group = await NodeGroup.of(1);
-    const { node, disk, fatal } = group.leader();
-    disk.error = new Error('I/O error');
-    await node.takeSnapshot();
-    expect(fatal.length).toBe(1);
+    const group = await NodeGroup.of(1, { snapshotInterval: 5 });
+    const { store, disk, fatal } = group.leader();
+    disk.snapshotError = new Error('I/O error');
+    await write(store, 'a');
+    expect(fatal).toEqual([]);
+    for (let at = 0; at < 5 && fatal.length === 0; at++) await Promise.allSettled([write(store, `s${at}`)]);
+    await settle();
+    expect(fatal.map(({ message }) => message)).toEqual(['I/O error']);
+    await expect(write(store, 'b')).rejects.toMatchObject({ code: 'unavailable' });
     await group.stop();
   });
 });

@@ -12,6 +12,7 @@ let clock: VirtualClock;
 let store: StateStore;
 let heard: Map<RaftId, number>;
 let moved: Map<RaftId, string>;
+let members: RaftId[];
 let roles: RoleManager;
 
 beforeEach(async () => {
@@ -19,13 +20,14 @@ beforeEach(async () => {
   store = memoryStore({ clock });
   heard = new Map();
   moved = new Map();
+  members = [1, 2, 3];
   const group: RaftGroup = {
     status: () => ({
       id: 1,
       leader: 1,
       committed: 10,
-      configuration: { voters: [1, 2, 3], learners: [], outgoing: [], learnersNext: [] },
-      progress: new Map([1, 2, 3].map((id) => [id, { match: 10, recentlyActive: true }])),
+      configuration: { voters: members, learners: [], outgoing: [], learnersNext: [] },
+      progress: new Map(members.map((id) => [id, { match: 10, recentlyActive: true }])),
     }),
     changeMembers: () => Promise.resolve(),
     transferTo: () => false,
@@ -68,6 +70,20 @@ describe('RoleManager', () => {
     expect(statusOf(2)).toMatchObject({ Reachability: 'unreachable' });
     await hear([2], 500);
     expect(statusOf(2)).toMatchObject({ Reachability: 'reachable' });
+    await roles.stop();
+  });
+
+  it('gives a member that was taken out and comes back time to be heard of', async () => {
+    await roles.start();
+    await hear([2, 3], 300);
+    members = [1, 3];
+    heard.delete(2);
+    await hear([3], 5_000);
+    members = [1, 2, 3];
+    await hear([3], 1_000);
+    expect(statusOf(2)).toMatchObject({ Reachability: 'reachable' });
+    await hear([3], 1_000);
+    expect(statusOf(2)).toMatchObject({ Reachability: 'unreachable' });
     await roles.stop();
   });
 

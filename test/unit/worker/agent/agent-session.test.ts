@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { waggle } from '../../../../proto/gen/dispatcher.js';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { AgentSession, type AgentSessionModules } from '../../../../worker/agent/agent-session.ts';
+import { NODE_REGISTRATION } from '../../../fixtures/node-registration.ts';
 import { settle, VirtualClock } from '../../../fixtures/virtual-clock.ts';
 
 const { SessionMessage } = waggle.dispatcher;
@@ -42,19 +43,6 @@ describe('AgentSession', () => {
   let ended: Promise<string>;
   let facts: number;
 
-  const registration = {
-    description: {
-      Hostname: 'h',
-      Platform: { Architecture: 'x86_64', OS: 'linux' },
-      Resources: { NanoCPUs: 1, MemoryBytes: 1 },
-      Engine: { EngineVersion: '20.10' },
-    },
-    advertiseAddress: '10.0.0.2',
-    dataPathAddress: '10.0.0.2',
-    gossipAddress: '10.0.0.2:7946',
-    tunnelKey: '',
-  };
-
   beforeEach(() => {
     clock = new VirtualClock();
     manager = new FakeManager();
@@ -75,7 +63,7 @@ describe('AgentSession', () => {
     } as unknown as AgentSessionModules;
     modules.reporter.serve = (_send, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
-    session = new AgentSession({ registration, isDoubtful }, modules);
+    session = new AgentSession({ registration: NODE_REGISTRATION, isDoubtful }, modules);
     ended = session.run(new AbortController().signal).catch((error: Error) => error.message);
     await settle();
   }

@@ -12,6 +12,8 @@ export class MemoryDisk {
   state: StoredState = { hardState: { term: 0, vote: 0, commit: 0 }, entries: [], snapshot: undefined };
   /** From now on every write fails. */
   error: Error | undefined;
+  /** Every snapshot of the own state fails. */
+  snapshotError: Error | undefined;
   /** Writes wait until it is set to false. */
   #held: (() => void)[] | undefined;
   writes = 0;
@@ -73,11 +75,14 @@ export class MemoryLog implements LogStore {
 
   saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array>, compactIndex: number): Promise<void> {
     const snapshot: StoredSnapshot = { meta, chunks: [...chunks] };
-    return this.#write((state) => ({
-      ...state,
-      snapshot: (state.snapshot?.meta.index ?? 0) > meta.index ? state.snapshot : snapshot,
-      entries: state.entries.filter((entry) => entry.index > compactIndex),
-    }));
+    return this.#write((state) => {
+      if (this.#disk.snapshotError !== undefined) throw this.#disk.snapshotError;
+      return {
+        ...state,
+        snapshot: (state.snapshot?.meta.index ?? 0) > meta.index ? state.snapshot : snapshot,
+        entries: state.entries.filter((entry) => entry.index > compactIndex),
+      };
+    });
   }
 
   async close(): Promise<void> {

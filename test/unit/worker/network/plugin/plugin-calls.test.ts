@@ -289,13 +289,6 @@ describe('addresses', () => {
 });
 
 describe('a network that is not assigned yet', () => {
-  it('is asked for once more', async () => {
-    const late = parts.assigned.networks.get(NETWORK_ID);
-    parts.assigned.networks.clear();
-    parts.resolve = () => Promise.resolve(late);
-    expect(await call('IpamDriver.RequestPool', POOL)).toMatchObject({ PoolID: POOL_ID });
-  });
-
   it('is waited for', async () => {
     const late = parts.assigned.networks.get(NETWORK_ID);
     parts.assigned.networks.clear();
@@ -308,7 +301,6 @@ describe('a network that is not assigned yet', () => {
 
   it('is refused after 2 s', async () => {
     parts.assigned.networks.clear();
-    parts.resolve = () => new Promise(() => undefined);
     const asked = call('IpamDriver.RequestPool', POOL);
     await parts.clock.advance(2_000);
     expect(await asked).toMatchObject({ Error: expect.stringContaining('not known on this node') as string });

@@ -74,6 +74,20 @@ describe('PluginServer', () => {
     expect(released).toEqual(['10.0.0.5']);
   });
 
+  it('lets them wait on when the backend is expected anew', async () => {
+    await server.start();
+    server.expectBackend(10_000);
+    let answered = false;
+    const body = JSON.stringify({ PoolID: 'n', Address: '10.0.0.5' });
+    const waiting = post('IpamDriver.ReleaseAddress', body).finally(() => (answered = true));
+    await clock.advance(8_000);
+    server.expectBackend(10_000);
+    await clock.advance(9_999);
+    expect(answered).toBe(false);
+    await clock.advance(1);
+    expect(await waiting).toEqual({ status: 200, body: {} });
+  });
+
   it('does not let them wait for ever', async () => {
     await server.start();
     server.expectBackend(10_000);

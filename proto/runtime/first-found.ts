@@ -1,4 +1,4 @@
-import type { Clock } from '../../proto/runtime/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** The first value that `look` finds, now or after a change; undefined when time is up. */
 export function firstFound<T>(
