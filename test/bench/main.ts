@@ -4,6 +4,7 @@ import os from 'node:os';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Bench, BenchContext } from './bench.ts';
+import { isInterrupted, undoWhenFailed } from '../lab/interruption.ts';
 import { bulk } from './bulk.ts';
 import { cli } from './cli.ts';
 import { dns } from './dns.ts';
@@ -42,7 +43,6 @@ const MINUTE_MS = 60_000;
 
 const began = systemClock.monotonic();
 const failures: string[] = [];
-let interrupted = false;
 
 function say(line: string): void {
   const seconds = ((systemClock.monotonic() - began) / 1000).toFixed(0).padStart(4);
@@ -108,7 +108,7 @@ async function main(options: BenchOptions): Promise<void> {
   const chosen = BENCHES.filter(({ name }) => options.names.length === 0 || options.names.includes(name));
   const stage = new Stage(say);
   const ledger = new Ledger();
-  removeOnInterruption(stage);
+  undoWhenFailed();
   try {
     for (const [index, bench] of chosen.entries()) {
       const weightLeft = chosen.slice(index).reduce((sum, { weight }) => sum + weight, 0);
@@ -122,34 +122,11 @@ async function main(options: BenchOptions): Promise<void> {
   if (failures.length > 0) process.exitCode = 1;
 }
 
-function removeOnInterruption(stage: Stage): void {
-  const end = async (status: number): Promise<never> => {
-    interrupted = true;
-    say('interrupted: removing the hosts');
-    try {
-      await stage.destroy();
-    } catch (error) {
-      say(`hosts could not be removed, the next run will: ${messageOf(error)}`);
-    }
-    process.exit(status);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    // Not `once`: with no listener left, execa's own one would end the process at once.
-    process.on(signal, () => {
-      if (!interrupted) void end(130);
-    });
-  }
-  process.on('uncaughtException', (error) => {
-    process.stderr.write(`${messageOf(error)}\n`);
-    void end(1);
-  });
-}
-
 /** After an interruption nothing more may start on the hosts that are being removed: the case waits until the process ends. */
 function heedInterruption(cases: readonly RoundCase[]): RoundCase[] {
   return cases.map(({ id, measure }) => ({
     id,
-    measure: (round) => (interrupted ? new Promise<void>(() => undefined) : measure(round)),
+    measure: (round) => (isInterrupted() ? new Promise<void>(() => undefined) : measure(round)),
   }));
 }
 

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
+import { undoWhenFailed } from '../lab/interruption.ts';
 import { Campaign, type RoundReport } from './campaign.ts';
 import { createManagerGroup } from './manager-group.ts';
 
@@ -32,6 +33,7 @@ const say = (line: string): void => {
   process.stdout.write(`${seconds} s  ${line}\n`);
 };
 
+undoWhenFailed();
 const group = await createManagerGroup({ managers: Number(values.managers), autolock: values.autolock, say });
 const violations: string[] = [];
 try {

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import path from 'node:path';
 import { buildImageTar } from './image.ts';
 import { type Host, openHost } from './host.ts';
+import { isInterrupted, undoWhenInterrupted } from './interruption.ts';
 import { familyOf, isAlive, isHolder, signal, untilGone } from './processes.ts';
 import { installRequirements } from './requirements.ts';
 import { type RunResult, run } from './run.ts';
@@ -29,16 +30,18 @@ interface LabState {
   holders: number[];
 }
 
-/** Some hosts on one switch. Always end it with `destroy`; labs whose maker has died are removed by the next one. */
+/** Some hosts on one switch. Always end it with `destroy`; a signal that ends its maker does it, too, and labs whose maker was killed are removed by the next one. */
 export class Lab {
   readonly folder: string;
   readonly hosts: readonly Host[];
   readonly #switchNamespace: string;
+  readonly #unguard: () => void;
 
   constructor(folder: string, hosts: readonly Host[], switchNamespace: string) {
     this.folder = folder;
     this.hosts = hosts;
     this.#switchNamespace = switchNamespace;
+    this.#unguard = undoWhenInterrupted(() => removeLab(folder));
   }
 
   /** @throws Error for an index that there is not. */
@@ -55,12 +58,14 @@ export class Lab {
 
   /** Lets the lab outlive this process. */
   keep(): void {
+    this.#unguard();
     writeState(this.folder, { ...readState(this.folder), owner: 0 });
   }
 
   async destroy(): Promise<void> {
     await Promise.all(this.hosts.map((host) => host.destroy()));
     await removeLab(this.folder);
+    this.#unguard();
   }
 }
 
@@ -80,6 +85,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
     const segments = [...new Set([0, ...(options.segments ?? [])])];
     await makeSwitches(switchNamespace, segments);
     for (let index = 0; index < options.hosts; index++) {
+      if (isInterrupted()) throw new Error('interrupted while a lab was made');
       const place = { segment: options.segments?.[index] ?? 0, routed: segments.length > 1 };
       hosts.push(await makeHost(folder, switchNamespace, index, place));
       if (options.secondNetwork === true) await plugSecond(lab.host(index), switchNamespace, index);

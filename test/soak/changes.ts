@@ -8,6 +8,10 @@ import type { SoakSwarm } from './soak-swarm.ts';
 
 const MAX = { networks: 6, containers: 12, services: 4, replicas: 4 };
 const MIN = { networks: 3, containers: 4, services: 1 };
+/** Weight of removing a network that nobody is on any more. */
+const EAGER = 8;
+/** How often what is on a network that is to go goes first. */
+const PREFERENCE = 0.7;
 const PATIENCE = { check: false, timeoutMs: 90_000 };
 /** Little room, and used again and again: what is left of a former holder is met by the next one. */
 const SMALL_SUBNETS = ['10.66.1.0/27', '10.66.2.0/27', '10.66.3.0/29'];
@@ -48,44 +52,89 @@ export class Changes {
 
   /** Begins one. @returns undefined when nothing of the kind can be done now. */
   begin(lane: Lane): Promise<ChangeResult> | undefined {
+    if (lane === 'remove') this.#retire();
     const bag = this.#choices(lane).flatMap(([weight, act]) => Array.from({ length: Math.max(0, weight) }, () => act));
     return this.#random.pick(bag)?.();
   }
 
   #choices(lane: Lane): [number, Act][] {
+    if (lane === 'make') return this.#makings();
+    return lane === 'remove' ? this.#removals() : this.#alterations();
+  }
+
+  #makings(): [number, Act][] {
     const { networks, containers, services } = this.#inventory;
-    const idle = {
+    const open = this.#open();
+    const roomy = open.filter(({ subnet }) => subnet?.endsWith(TINY) !== true);
+    return [
+      [MAX.networks - networks.size, () => this.#createNetwork()],
+      [some(open, MAX.containers - containers.size), () => this.#run(open)],
+      [some(roomy, MAX.services - services.size), () => this.#createService(roomy)],
+    ];
+  }
+
+  #removals(): [number, Act][] {
+    const { networks, containers, services } = this.#idle();
+    const { size } = this.#inventory.networks;
+    const users = [...this.#inventory.containers.values(), ...this.#inventory.services.values()];
+    const empty = networks.filter(
+      ({ name, retiring }) => retiring === true && this.#inventory.users(users, name).length === 0,
+    );
+    return [
+      [some(empty, EAGER), () => this.#removeNetwork(empty)],
+      // It is refused while somebody uses it.
+      [some(networks, size > MIN.networks ? 1 : 0), () => this.#removeNetwork(networks)],
+      [
+        some(containers, this.#inventory.containers.size - MIN.containers),
+        () => this.#removeContainer(this.#retired(containers)),
+      ],
+      [
+        some(services, this.#inventory.services.size - MIN.services),
+        () => this.#removeService(this.#retired(services)),
+      ],
+    ];
+  }
+
+  #alterations(): [number, Act][] {
+    const { networks, containers, services } = this.#idle();
+    const open = this.#open();
+    return [
+      [some(services, 2), () => this.#scale(services)],
+      [some(services, 2), () => this.#update(services)],
+      [some(services, 1), () => this.#killTask()],
+      [some(containers, some(open, 3)), () => this.#connect(containers, open)],
+      [some(containers, some(networks, 2)), () => this.#disconnect(containers, networks)],
+      [some(containers, 2), () => this.#restart(containers)],
+    ];
+  }
+
+  #idle(): { networks: KnownNetwork[]; containers: KnownContainer[]; services: KnownService[] } {
+    const { networks, containers, services } = this.#inventory;
+    return {
       networks: this.#inventory.idle(networks),
       containers: this.#inventory.idle(containers),
       services: this.#inventory.idle(services),
     };
-    const some = (condition: boolean, weight: number): number => (condition ? weight : 0);
-    const [network, container, service] = [idle.networks, idle.containers, idle.services].map(
-      (each) => each.length > 0,
-    );
-    const roomy = idle.networks.filter(({ subnet }) => subnet?.endsWith(TINY) !== true);
-    if (lane === 'make') {
-      return [
-        [MAX.networks - networks.size, () => this.#createNetwork()],
-        [some(network === true, MAX.containers - containers.size), () => this.#run(idle.networks)],
-        [some(roomy.length > 0, MAX.services - services.size), () => this.#createService(roomy)],
-      ];
-    }
-    if (lane === 'remove') {
-      return [
-        [some(network === true, networks.size - MIN.networks), () => this.#removeNetwork(idle.networks)],
-        [some(container === true, containers.size - MIN.containers), () => this.#removeContainer(idle.containers)],
-        [some(service === true, services.size - MIN.services), () => this.#removeService(idle.services)],
-      ];
-    }
-    return [
-      [some(service === true, 2), () => this.#scale(idle.services)],
-      [some(service === true, 2), () => this.#update(idle.services)],
-      [some(service === true, 1), () => this.#killTask()],
-      [some(container === true && network === true, 3), () => this.#connect(idle.containers, idle.networks)],
-      [some(container === true && network === true, 2), () => this.#disconnect(idle.containers, idle.networks)],
-      [some(container === true, 2), () => this.#restart(idle.containers)],
-    ];
+  }
+
+  /** Networks that somebody may come to. */
+  #open(): KnownNetwork[] {
+    return this.#idle().networks.filter(({ retiring }) => retiring !== true);
+  }
+
+  /** One network at a time is emptied, so that all of them come and go as containers do. */
+  #retire(): void {
+    const { networks } = this.#inventory;
+    if (networks.size <= MIN.networks || [...networks.values()].some(({ retiring }) => retiring === true)) return;
+    const chosen = this.#random.pick(this.#open());
+    if (chosen !== undefined) chosen.retiring = true;
+  }
+
+  /** Mostly those that are on a network that is to go, if there are any. */
+  #retired<T extends { networks: Iterable<string> }>(from: readonly T[]): readonly T[] {
+    const retiring = [...this.#inventory.networks.values()].filter((network) => network.retiring === true);
+    const there = retiring.flatMap(({ name }) => this.#inventory.users(from, name));
+    return there.length > 0 && this.#random.chance(PREFERENCE) ? there : from;
   }
 
   async #createNetwork(): Promise<ChangeResult> {
@@ -120,7 +169,7 @@ export class Changes {
     const host = this.#random.pick(this.#swarm.hosts) ?? this.#swarm.lab.host(0);
     const name = this.#inventory.name('c');
     const network = this.#random.pick(networks)?.name ?? '';
-    const known: KnownContainer = { name, host, certainty: 'unsure', busy: true };
+    const known: KnownContainer = { name, host, networks: new Set([network]), certainty: 'unsure', busy: true };
     this.#inventory.containers.set(name, known);
     const options = this.#random.chance(0.4) ? ['--restart', 'always'] : [];
     return this.#made('run', known, this.#onHost(host, startCommand(name, network, ...options)));
@@ -193,6 +242,7 @@ export class Changes {
   async #connect(idle: readonly KnownContainer[], networks: readonly KnownNetwork[]): Promise<ChangeResult> {
     const known = this.#take(idle);
     const network = this.#random.pick(networks)?.name ?? '';
+    known.networks.add(network);
     return this.#altered('connect', known, this.#onHost(known.host, ['network', 'connect', network, known.name]));
   }
 
@@ -267,6 +317,11 @@ export class Changes {
       known.busy = false;
     }
   }
+}
+
+/** @returns 0 when there is nobody to do it to. */
+function some(of: readonly unknown[], weight: number): number {
+  return of.length > 0 ? weight : 0;
 }
 
 /** The swarm has said no: nothing was changed. */

@@ -13,6 +13,8 @@ export interface KnownNetwork {
   kind: NetworkKind;
   /** An explicit IPv4 subnet, if it was given one. */
   subnet?: string;
+  /** Nothing more comes to it: it is to be removed once nobody is on it. */
+  retiring?: boolean;
   certainty: Certainty;
   /** A change of it is under way. */
   busy: boolean;
@@ -21,6 +23,8 @@ export interface KnownNetwork {
 export interface KnownContainer {
   name: string;
   host: Host;
+  /** On which it was put, whether or not it still is. */
+  networks: Set<string>;
   certainty: Certainty;
   busy: boolean;
 }
@@ -56,6 +60,11 @@ export class Inventory {
   /** Those that nothing is being done to. */
   idle<T extends Known>(of: ReadonlyMap<string, T>): T[] {
     return [...of.values()].filter(({ busy }) => !busy);
+  }
+
+  /** Those that were put on the network, as far as is known. */
+  users<T extends { networks: Iterable<string> }>(of: readonly T[], network: string): T[] {
+    return of.filter(({ networks }) => [...networks].includes(network));
   }
 
   /** Takes it away for good. */

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
+import { undoWhenFailed } from '../lab/interruption.ts';
 import { Soak } from './soak.ts';
 import { createSoakSwarm } from './soak-swarm.ts';
 
@@ -29,6 +30,7 @@ const say = (line: string): void => {
   process.stdout.write(`${seconds} s  ${line}\n`);
 };
 
+undoWhenFailed();
 const swarm = await createSoakSwarm(Number(values.hosts), say);
 const violations: string[] = [];
 try {
@@ -43,6 +45,7 @@ try {
   const soak = new Soak(options, { swarm, clock: systemClock, say });
   violations.push(...(await soak.run()));
   say(JSON.stringify(soak.counts));
+  for (const line of soak.summary()) say(`  ${line}`);
   for (const [text, count] of [...soak.refusals].toSorted(([a], [b]) => (a < b ? -1 : 1))) say(`  ${count} x ${text}`);
 } catch (error) {
   violations.push(messageOf(error));

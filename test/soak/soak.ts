@@ -1,3 +1,4 @@
+import os from 'node:os';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import { leftovers, removeAllContainers, startCommand } from '../fixtures/network-swarm.ts';
@@ -6,6 +7,7 @@ import type { Host } from '../lab/host.ts';
 import { apiJson } from '../lab/swarm.ts';
 import { SeededRandom } from '../sim/raft/seeded-random.ts';
 import { type ChangeResult, Changes, type Lane } from './changes.ts';
+import { Durations } from './durations.ts';
 import { Inspection, type InspectionReport } from './inspection.ts';
 import { Inventory } from './inventory.ts';
 import { daemonSize, type HostState, hostState, residue } from './residue.ts';
@@ -14,8 +16,14 @@ import type { SoakSwarm } from './soak-swarm.ts';
 
 const LONE_FAULT = 0.06;
 const SECOND_FAULT = 0.25;
-/** Seconds are enough on a machine that has nothing else to do; what it takes is told. Calls that were lost are noticed by comparing, a minute later at the most. */
-const PATIENCE_MS = 300_000;
+/**
+ * From the end of the faults until everything was looked at and found right. Seconds are usual, and told; the bound is for what is noticed only by
+ * comparing: endpoints that the engine has lost (30 s, and 10 s to confirm), and addresses whose lease was lost on the way to its
+ * node (a minute old at least, and then up to 30 s); the rest is for the looks themselves.
+ */
+const PATIENCE_MS = 120_000;
+/** What had to be waited for so long is told. */
+const LATE_MS = 5_000;
 /** Connections come and go with who leads. */
 const MORE_FILES = 20;
 /** Cycles at the same time. */
@@ -63,6 +71,9 @@ export class Soak {
   readonly #changes: Changes;
   readonly #inspection: Inspection;
   readonly #violations: string[] = [];
+  /** What the engines got wrong by themselves. */
+  readonly #notes: string[] = [];
+  readonly #durations = new Durations();
   readonly #before = new Map<Host, HostState>();
   readonly #filesBefore = new Map<Host, number>();
   #fault: Promise<void> | undefined;
@@ -128,12 +139,14 @@ export class Soak {
 
   #judge({ name, object, ok, text }: ChangeResult, began: number): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
+    const { clock } = this.#modules;
+    const isCalm = this.#fault === undefined && began - this.#calmSince > AFTERMATH_MS;
+    if (ok && isCalm) this.#durations.add(`change: ${name}`, clock.monotonic() - began);
     if (ok) return;
     const words = text
       .replaceAll(/[0-9a-f]{12,}/g, 'ID')
       .replaceAll(/\b([a-z])\d+\b/g, '$1N')
       .slice(-220);
-    const isCalm = this.#fault === undefined && began - this.#calmSince > AFTERMATH_MS;
     const key = `${isCalm ? 'calm' : 'fault'} ${name}: ${words}`;
     this.refusals.set(key, (this.refusals.get(key) ?? 0) + 1);
     if (isCalm && !JUST.some((pattern) => pattern.test(text)))
@@ -180,19 +193,43 @@ export class Soak {
   }
 
   async #inspect(cycle: number): Promise<void> {
+    const began = this.#modules.clock.monotonic();
     await this.#calm();
+    const calmedMs = this.#modules.clock.monotonic() - began;
     const report = await this.#inspection.run(PATIENCE_MS);
     this.#violations.push(...report.violations);
-    this.#tell(cycle, report);
+    this.#tell(cycle, calmedMs, report);
   }
 
-  #tell(cycle: number, { settledMs, late }: InspectionReport): void {
+  #tell(cycle: number, calmedMs: number, { settlings, notes }: InspectionReport): void {
     const { networks, containers, services } = this.#inventory;
     const has = `${networks.size} networks, ${containers.size} containers, ${services.size} services`;
-    const times = Object.entries(settledMs).map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)}`);
-    this.#modules.say(`cycle ${cycle}: ${has}; right after ${times.join(', ')} s`);
-    this.#modules.say(`    daemons: ${this.#sizes()}`);
-    for (const each of late) this.#modules.say(`    late: ${each.slice(0, 400)}`);
+    const late = settlings.filter(({ before }) => before.length > 0);
+    const settled = late.map(({ what, byMs }) => `${what} right after ${seconds(byMs)} s`);
+    const { say } = this.#modules;
+    const load = `load ${os.loadavg()[0]?.toFixed(0)}`;
+    say(`cycle ${cycle}: ${has}; ${settled.join(', ') || 'all right when first looked at'}; ${load}`);
+    const looks = settlings.map(({ what, lookMs }) => `${what} ${seconds(lookMs)}`);
+    say(`    until the faults were over ${seconds(calmedMs)} s; looks took ${looks.join(', ')} s`);
+    say(`    daemons: ${this.#sizes()}`);
+    for (const { what, byMs, before } of late.filter((each) => each.waitedMs > LATE_MS)) {
+      say(`    late: ${what}: ${before.join('; ').slice(0, 400)}, and right ${seconds(byMs)} s after the faults`);
+    }
+    for (const note of notes) say(`    note: ${note}`);
+    this.#notes.push(...notes);
+    this.#durations.add(
+      'all right after the faults (0: when first looked at)',
+      Math.max(0, ...late.map(({ byMs }) => byMs)),
+    );
+    for (const { what, byMs } of late)
+      this.#durations.add(`right after the faults: ${what}, when it was not at once`, byMs);
+    for (const { what, lookMs } of settlings) this.#durations.add(`look: ${what}`, lookMs);
+    this.#durations.add('faults: the last one’s rest, engines and daemons that start', calmedMs);
+  }
+
+  /** How long things took, and what the engines got wrong by themselves. */
+  summary(): string[] {
+    return [...this.#durations.lines(), ...this.#notes.map((note) => `note: ${note}`)];
   }
 
   #sizes(): string {
@@ -213,12 +250,14 @@ export class Soak {
     for (const { name } of [...this.#inventory.services.values()]) await manager.waggle(['service', 'rm', name]);
     for (const host of swarm.hosts)
       await eventually(`containers of ${host.name} to go`, () => removeAllContainers(host), END);
-    const violations = await this.#fill();
+    for (const kind of [this.#inventory.services, this.#inventory.containers]) kind.clear();
+    const emptied = await this.#inspection.run(PATIENCE_MS);
+    const unfilled = await this.#fill();
     for (const { name } of [...this.#inventory.networks.values()]) {
       await eventually(`${name} to be removed`, () => manager.waggle(['network', 'rm', name]), END);
     }
-    for (const kind of [this.#inventory.services, this.#inventory.containers, this.#inventory.networks]) kind.clear();
-    return [...violations, ...(await this.#untilNothingIsLeft())];
+    this.#inventory.networks.clear();
+    return [...emptied.violations, ...unfilled, ...(await this.#untilNothingIsLeft())];
   }
 
   /** A network of little room takes as many containers as it has addresses: none was lost on the way. */
@@ -230,11 +269,13 @@ export class Soak {
         // Network, broadcast and gateway are not for containers.
         const room = 2 ** (32 - Number(subnet.split('/')[1])) - 3;
         const violations: string[] = [];
-        for (let at = 0; at < room; at++) {
-          const host = swarm.hosts[at % swarm.hosts.length] ?? swarm.lab.host(0);
-          const { exitCode, stderr } = await host.docker(startCommand(`fill-${name}-${at}`, name), { check: false });
-          if (exitCode !== 0) violations.push(`${name} (${subnet}) took ${at} containers: ${stderr}`);
-        }
+        const onHost = async (host: Host, index: number): Promise<void> => {
+          for (let at = index; at < room; at += swarm.hosts.length) {
+            const { exitCode, stderr } = await host.docker(startCommand(`fill-${name}-${at}`, name), { check: false });
+            if (exitCode !== 0) violations.push(`${name} (${subnet}) has no room for container ${at}: ${stderr}`);
+          }
+        };
+        await Promise.all(swarm.hosts.map(onHost));
         return violations;
       }),
     );
@@ -243,7 +284,10 @@ export class Soak {
   }
 
   async #untilNothingIsLeft(): Promise<string[]> {
-    const { swarm } = this.#modules;
+    const { swarm, say } = this.#modules;
+    const { violations, notes } = await this.#inspection.run(PATIENCE_MS);
+    for (const note of notes) say(`    note: ${note}`);
+    this.#notes.push(...notes);
     let left: string[] = [];
     await eventually(
       'nothing to be left',
@@ -256,7 +300,6 @@ export class Soak {
       },
       END,
     ).catch(() => undefined);
-    const { violations } = await this.#inspection.run(PATIENCE_MS);
     const tasks = await apiJson<unknown[]>(swarm.lab.host(0), 'GET', '/tasks');
     for (const host of swarm.hosts) {
       const [files, before] = [daemonSize(host)?.files ?? 0, this.#filesBefore.get(host) ?? 0];
@@ -265,6 +308,10 @@ export class Soak {
     this.#modules.say(`end: daemons: ${this.#sizes()}`);
     return [...left, ...violations, ...(tasks.length === 0 ? [] : [`${tasks.length} tasks of services that are gone`])];
   }
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(1);
 }
 
 function sizeWords(host: Host): string {

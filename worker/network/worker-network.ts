@@ -145,7 +145,7 @@ export class WorkerNetwork implements Startable {
     this.#overlays.trust(new Set());
     const removals = endpoints.map((each) => this.#overlays.disconnect(each.networkId, each.endpointId));
     await Promise.allSettled(removals);
-    await this.#overlays.audit();
+    await this.#overlays.vacate();
     await this.#modules.tunnel?.purge();
   }
 

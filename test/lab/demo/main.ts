@@ -1,7 +1,7 @@
 /** `npm run demo [-- --keep]`: three hosts on this machine, and the scenario of the design on them. */
 import path from 'node:path';
-import { messageOf } from '../../../proto/runtime/errors.ts';
 import type { Host } from '../host.ts';
+import { undoWhenFailed } from '../interruption.ts';
 import { createLab, type Lab } from '../lab.ts';
 import { Report } from './report.ts';
 import { SCENARIO, TEAR_DOWN } from './scenario.ts';
@@ -11,12 +11,7 @@ const keep = process.argv.includes('--keep');
 const report = new Report((text) => void process.stdout.write(text));
 
 let lab: Lab | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Not `once`: execa ends the process on a signal that nobody listens for any more.
-  process.on(signal, () => {
-    void (lab?.destroy() ?? Promise.resolve()).finally(() => process.exit(130));
-  });
-}
+undoWhenFailed();
 process.exitCode = await play();
 
 async function play(): Promise<number> {
@@ -57,8 +52,3 @@ function keepLab(kept: Lab): void {
   ];
   process.stdout.write(lines.join('\n'));
 }
-
-process.on('uncaughtException', (error) => {
-  process.stderr.write(`${messageOf(error)}\n`);
-  void (lab?.destroy() ?? Promise.resolve()).finally(() => process.exit(1));
-});

@@ -52,6 +52,24 @@ describe('differences', () => {
     ]);
     expect(residue(host('h1'), before, after)).toEqual(['h1 links: left lo', 'h1 mounts: left /run/netns/1-abc']);
   });
+
+  it.each([
+    {
+      id: 'address of its bridge',
+      route: 'local fe80::42:1 dev docker_gwbridge table local proto kernel',
+      left: false,
+    },
+    { id: 'prefix of its bridge', route: 'fe80::/64 dev docker0 proto kernel metric 256', left: false },
+    { id: 'anycast of its bridge', route: 'anycast fe80:: dev docker0 table local proto kernel', left: false },
+    { id: 'multicast of its bridge', route: 'multicast ff00::/8 dev docker_gwbridge table local', left: false },
+    { id: 'host behind its bridge', route: '10.0.1.7 dev docker_gwbridge scope link', left: true },
+    { id: 'address that it was given', route: 'local fd00::1 dev docker_gwbridge table local', left: true },
+    { id: 'link-local of another link', route: 'local fe80::42:1 dev wgr-abc table local proto kernel', left: true },
+    { id: 'link of a like name', route: 'local fe80::42:1 dev docker0x table local proto kernel', left: true },
+  ])('of routes do not have what is the engine’s own: $id', ({ route, left }) => {
+    const found = residue(host('h1'), new Map([['routes', []]]), new Map([['routes', [route]]]));
+    expect(found).toEqual(left ? [`h1 routes: left ${route}`] : []);
+  });
 });
 
 describe('names', () => {

@@ -10,6 +10,7 @@ import type { FileTable } from '../../storage/file-table.ts';
 import type { Tunnel, TunnelNeed } from '../encryption/tunnel.ts';
 import { withoutPrefix } from './address.ts';
 import { Adjacency } from './adjacency.ts';
+import { DepartingLinks } from './departing-links.ts';
 import { isNamespaceName, isWaitingName, namespaceName, portName, VXLAN, waitingName } from './link-names.ts';
 import { type Examination, Overlay } from './overlay.ts';
 import type { HostLink, OverlayKernel } from './overlay-kernel.ts';
@@ -79,6 +80,7 @@ export class Overlays implements Startable {
   readonly #entries = new Map<string, Entry>();
   readonly #repairs = new Map<string, RepairCounts>();
   readonly #hostRepairs = new RepairCounts();
+  readonly #departing: DepartingLinks;
   #marked = new Map<string, OverlayMarker>();
   #underlayMtu = DEFAULT_UNDERLAY_MTU;
   #cancelAudit: CancelTimer | undefined;
@@ -95,6 +97,7 @@ export class Overlays implements Startable {
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/overlay' });
     this.#adjacency = new Adjacency(modules);
+    this.#departing = new DepartingLinks(modules.clock);
   }
 
   /** Overlays with endpoints are to be taken up by `resume`. */
@@ -160,7 +163,14 @@ export class Overlays implements Startable {
     if (!this.#marked.has(namespaceName(networkId))) return;
     const entry = this.#entry(networkId);
     if (!this.#trusts(networkId)) entry.doomed.add(portName(endpointId));
-    await entry.overlay.settleLinks();
+    await this.#departing.during(endpointId, () => entry.overlay.settleLinks());
+  }
+
+  /** After every endpoint was disconnected: resolves when the kernel has nothing of ours any more, or has refused it. */
+  async vacate(): Promise<void> {
+    this.#departing.clear();
+    await this.#auditing;
+    await this.audit();
   }
 
   /** Records, facts or endpoints of the network have changed. */
@@ -198,9 +208,9 @@ export class Overlays implements Startable {
   async #leftovers(): Promise<Difference[]> {
     if (!this.#trusted) return [];
     const { kernel } = this.#modules;
+    const before = this.#belongings();
     const [namespaces, links] = await Promise.all([kernel.namespaces(), kernel.hostLinks()]);
-    const used = new Set([...this.#entries.keys(), ...this.#spared].map(namespaceName));
-    const waiting = new Set([...this.#modules.endpointIds()].map(waitingName));
+    const ours = before.union(this.#belongings());
     const leaked = (kind: string, object: string): Difference => ({
       kind,
       object,
@@ -209,12 +219,24 @@ export class Overlays implements Startable {
     });
     return [
       ...namespaces
-        .filter((name) => isNamespaceName(name) && !used.has(name))
+        .filter((name) => isNamespaceName(name) && !ours.has(name))
         .map((n) => leaked('namespace leaked', n)),
       ...links
-        .filter(({ name }) => isWaitingName(name) && !waiting.has(name))
+        .filter(({ name }) => isWaitingName(name) && !ours.has(name))
         .map(({ name }) => leaked('link leaked', name)),
     ];
+  }
+
+  /**
+   * Names of namespaces and waiting links that somebody has or is getting rid of. To tell a leftover it takes those from before and
+   * after the kernel was looked at: what comes is known before it is made, and what goes may be seen for the last time.
+   */
+  #belongings(): Set<string> {
+    return new Set([
+      ...[...this.#entries.keys(), ...this.#spared].map(namespaceName),
+      ...[...this.#modules.endpointIds()].map(waitingName),
+      ...this.#departing.names(),
+    ]);
   }
 
   /** The host's interface with the data path's address. */
@@ -247,12 +269,13 @@ export class Overlays implements Startable {
 
   /** The MTU of the data path, and links of ours in the host that belong to nobody. */
   async #sweepHost(): Promise<void> {
+    const before = this.#belongings();
     const links = await this.#modules.kernel.hostLinks();
     this.#readMtu(links);
-    const known = new Set([...this.#modules.endpointIds()].map(waitingName));
+    const ours = before.union(this.#belongings());
     const ports = [this.#options.port, tunnelVxlanPort(this.#options.port)];
     for (const link of links) {
-      const orphan = this.#trusted && isWaitingName(link.name) && !known.has(link.name);
+      const orphan = this.#trusted && isWaitingName(link.name) && !ours.has(link.name);
       // A device of that name is made by us alone, and holds a VNI that a namespace needs.
       if (!orphan && !(link.name === VXLAN && link.vxlan !== undefined && ports.includes(link.vxlan.port))) continue;
       this.#log.info({ link: link.name }, 'removing a link that was left in the host');
