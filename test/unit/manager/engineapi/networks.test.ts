@@ -112,7 +112,7 @@ describe('GET /networks/ID', () => {
   });
 
   it.each([
-    ['mine', 400, 'network mine is ambiguous (2 matches found on name)'],
+    ['mine', 400, 'network mine is ambiguous (2 matches found based on name)'],
     ['b', 400, 'network b is ambiguous (2 matches found based on ID prefix)'],
     ['nope', 404, 'network nope not found'],
     ['net1?scope=local', 404, 'network net1 not found'],
