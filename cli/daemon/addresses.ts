@@ -22,8 +22,9 @@ export function splitHostPort(address: string): HostPort {
   return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
 }
 
-/** Managers as they are named when joining, each with a port. */
+/** Managers as they are named when joining, each with a port. @throws WaggleError invalid-argument for an empty one. */
 export function withPorts(addresses: readonly string[]): string[] {
+  if (addresses.includes('')) throw invalid('invalid remoteAddr "": invalid empty address');
   return addresses.map((address) => (/:\d+$/.test(address) ? address : `${address}:${DEFAULT_LISTEN_PORT}`));
 }
 
@@ -33,9 +34,10 @@ export function literalAddress(text: string | undefined): string | undefined {
   return isIP(host) === 0 || host === '0.0.0.0' || host === '::' ? undefined : host;
 }
 
-/** `[ip|interface][:port]` of `--listen-addr`. @throws WaggleError in Docker's words. */
+/** `[ip|interface][:port]` of `--listen-addr`, which clients fill in themselves. @throws WaggleError in Docker's words. */
 export function resolveListenAddress(text: string | undefined, interfaces: Interfaces): HostPort {
-  const { host, port } = split(text === undefined || text === '' ? '0.0.0.0' : text);
+  if (text === undefined || text === '') throw invalid('invalid ListenAddr "": invalid empty address');
+  const { host, port } = split(text);
   if (host === '')
     throw invalid(
       'must specify a listening address because the address to advertise is not recognized as a system address',

@@ -183,12 +183,9 @@ export class NodeBackend implements Backend, Startable {
   join(given: JoinRequest): Promise<void> {
     return this.#exclusively(async () => {
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
+      const remoteAddrs = withPorts(given.RemoteAddrs ?? []);
       const request = await withAdvertised(given);
-      const config: MemberConfig = {
-        ...this.#addresses(request),
-        ...fixedBy(given),
-        remoteAddrs: withPorts(request.RemoteAddrs ?? []),
-      };
+      const config: MemberConfig = { ...this.#addresses(request), ...fixedBy(given), remoteAddrs };
       await this.#modules.preflight();
       await this.#forget();
       const identity = await joinSwarm(

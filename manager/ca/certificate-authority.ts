@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ClusterObject } from '../../proto/objects/cluster.ts';
+import { TOKEN_NEEDED } from '../../proto/objects/join-token.ts';
 import { newId } from '../../proto/objects/naming.ts';
 import type { NodeAvailability, NodeObject, NodeRole } from '../../proto/objects/node.ts';
 import type { ManagerLock } from '../../proto/objects/unlock-key.ts';
@@ -14,8 +15,6 @@ import { readRequest, RootCa } from './root-ca.ts';
 
 export const DEFAULT_CERT_EXPIRY_MS = 90 * 24 * 3_600_000;
 const NANOSECONDS_PER_MS = 1e6;
-
-const TOKEN_NEEDED = 'rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster';
 
 export interface CertificateAuthorityOptions {
   /** False while the swarm has one manager only: nobody is let in as a manager. */

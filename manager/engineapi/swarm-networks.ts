@@ -5,13 +5,11 @@ import type { ApiNetwork } from '../controlapi/control-api.ts';
 import type { Backend, NetworkMapping } from './backend.ts';
 import type { EngineClient } from './engine-client.ts';
 import { formatFilters } from './filters.ts';
+import { TASK_LABEL } from './task-filter.ts';
 
 /** Driver and label of the local networks that stand for swarm networks. */
 export const TWIN_DRIVER = 'waggle';
 export const TWIN_LABEL = 'waggle.network';
-/** Every container of a task has it, and no other. */
-const TASK_LABEL = 'com.docker.swarm.task.id';
-
 /** Networks that every engine has of its own. */
 export function isPredefined(name: string): boolean {
   return name === 'bridge' || name === 'host' || name === 'none' || name === 'default';
@@ -126,8 +124,11 @@ export function matchNetwork(term: string, candidates: readonly FoundNetwork[]):
   const byPrefix = term === '' ? [] : candidates.filter(({ network }) => network.Id.startsWith(term));
   const found = byName.length > 0 ? byName : byPrefix;
   if (found.length > 1) {
-    const how = byName.length > 0 ? 'on name' : 'based on ID prefix';
-    throw new WaggleError('invalid-argument', `network ${term} is ambiguous (${found.length} matches found ${how})`);
+    const how = byName.length > 0 ? 'name' : 'ID prefix';
+    throw new WaggleError(
+      'invalid-argument',
+      `network ${term} is ambiguous (${found.length} matches found based on ${how})`,
+    );
   }
   if (found[0] === undefined) throw new WaggleError('not-found', `network ${term} not found`);
   return found[0];

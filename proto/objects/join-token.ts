@@ -15,6 +15,10 @@ export interface JoinToken {
   secret: string;
 }
 
+/** Docker's words for a token that lets nobody in. */
+export const TOKEN_NEEDED =
+  'rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster';
+
 /** SHA-256 of the PEM bytes, in hex. */
 export function rootDigest(rootCertificate: string | Uint8Array): string {
   return createHash('sha256').update(rootCertificate).digest('hex');

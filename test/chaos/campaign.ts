@@ -7,7 +7,7 @@ import { ConfigLoad } from './config-load.ts';
 import { breakdowns, doubleLeaders, lastTerm } from './daemon-logs.ts';
 import { disagreements, readDisk } from './disk-states.ts';
 import { FAULTS, LONE_FAULTS } from './faults.ts';
-import { History } from './history.ts';
+import { History, type RecordedOperation } from './history.ts';
 import type { ManagerGroup } from './manager-group.ts';
 
 /** Of each manager. */
@@ -43,6 +43,8 @@ export class Campaign {
   readonly #load: ConfigLoad;
   readonly #failures: FailedRequest[] = [];
   #rounds = 0;
+  /** Names of what was there at the last check. */
+  #present: readonly string[] = [];
 
   constructor({ seed }: { seed: number }, modules: CampaignModules) {
     this.#modules = modules;
@@ -109,10 +111,10 @@ export class Campaign {
     const different = others.flatMap((list, at) =>
       list === first ? [] : [`${group.hosts[at + 1]?.name} shows another list`],
     );
-    const names = (lists[0] ?? []).map(([name]) => name);
+    this.#present = (lists[0] ?? []).map(([name]) => name);
     return [
       ...different,
-      ...this.#history.violations(names),
+      ...this.#history.violations(this.#present),
       ...doubleLeaders(group.hosts),
       ...group.hosts.flatMap(breakdowns),
     ];
@@ -129,6 +131,11 @@ export class Campaign {
     await group.heal();
     await group.untilSettled();
     return [...found, ...(await this.check())];
+  }
+
+  /** What clients asked for and were told until the last check, see `History.operations`. */
+  operations(): Iterable<RecordedOperation> {
+    return this.#history.operations(this.#present);
   }
 
   get counts(): Readonly<Record<'done' | 'failed' | 'unknown', number>> {

@@ -46,8 +46,9 @@ export class ConfigClient {
   }
 
   async addMember(host: Host, name: string): Promise<Outcome['kind']> {
+    const finish = this.#modules.history.beginMember(name);
     const { outcome } = await this.#request(host, name, { kind: 'create', value: name }, 0);
-    this.#modules.history.member(name, outcome);
+    finish(outcome);
     return outcome.kind;
   }
 

@@ -1,8 +1,13 @@
 /**
- * `npm run chaos [-- --minutes N --seed S --fault NAME[+NAME] --managers N --autolock]`: managers on this machine under load and all kinds of faults.
- * With `--fault` only that one, again and again.
+ * `npm run chaos [-- --minutes N --seed S --fault NAME[+NAME] --managers N --autolock --history FILE]`: managers on this machine under load and all
+ * kinds of faults. With `--fault` only that one, again and again.
+ *
+ * `--history` keeps what clients asked for and were told, for other checkers of linearizability: a JSON object per line and operation,
+ * `{"key": "name", "call": 7, "command": {…}, "outcome": {"at": 9, "result": "ok"}}`. Each key is an object of its own, absent at
+ * first, that does what `CONFIG_REGISTER` says with the commands `create`, `update` (compare and swap), `remove` and `read`. `call` and `at` are moments
+ * of one count; without `outcome` nobody knows whether it took effect.
  */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,6 +15,7 @@ import { systemClock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import { undoWhenFailed } from '../lab/interruption.ts';
 import { Campaign, type RoundReport } from './campaign.ts';
+import type { RecordedOperation } from './history.ts';
 import { createManagerGroup } from './manager-group.ts';
 
 const MINUTE_MS = 60_000;
@@ -24,6 +30,7 @@ const { values } = parseArgs({
     managers: { type: 'string', default: '3' },
     autolock: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
+    history: { type: 'string' },
   },
 });
 const began = systemClock.monotonic();
@@ -33,13 +40,22 @@ const say = (line: string): void => {
   process.stdout.write(`${seconds} s  ${line}\n`);
 };
 
+function writeHistory(file: string, operations: Iterable<RecordedOperation>): void {
+  const descriptor = openSync(file, 'w');
+  try {
+    for (const operation of operations) writeFileSync(descriptor, `${JSON.stringify(operation)}\n`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 undoWhenFailed();
 const group = await createManagerGroup({ managers: Number(values.managers), autolock: values.autolock, say });
+const campaign = new Campaign({ seed: Number(values.seed) }, { group, clock: systemClock, say });
 const violations: string[] = [];
 try {
   await group.begin();
   say(`${values.managers} managers${values.autolock ? ', locked' : ''}, seed ${values.seed}`);
-  const campaign = new Campaign({ seed: Number(values.seed) }, { group, clock: systemClock, say });
   const reports: RoundReport[] = [];
   while (violations.length === 0 && systemClock.monotonic() < deadline) {
     reports.push(await (values.fault === undefined ? campaign.next() : campaign.round(values.fault.split('+'))));
@@ -56,6 +72,7 @@ try {
 } catch (error) {
   violations.push(messageOf(error));
 }
+if (values.history !== undefined) writeHistory(values.history, campaign.operations());
 if (violations.length > 0) {
   const folder = mkdtempSync(path.join(tmpdir(), 'waggle-chaos-logs-'));
   for (const host of group.hosts) writeFileSync(path.join(folder, `${host.name}.log`), host.log('daemon'));

@@ -166,10 +166,13 @@ describe('services', () => {
 
   test('created without --detach: comes back when it runs', async () => {
     await docker([...CREATE, '--name', 'web', '--replicas', '3', '--network', 'net1', '-e', 'A=1', ...SLEEP]);
-    await docker([...CREATE, '--name', 'everywhere', '--mode', 'global', '-l', 'a=b', ...SLEEP], PROGRAMS[1]);
+    const global = ['--mode', 'global', '--network', 'host'];
+    await docker([...CREATE, '--name', 'everywhere', ...global, '-l', 'a=b', ...SLEEP], PROGRAMS[1]);
     await manager.waggle([...CREATE, '--name', 'wag', '--limit-memory', '64m', '--network', 'net1', ...SLEEP], TIMEOUT);
     const listed = await out(manager.waggle(['service', 'ls', '--format', '{{.Name}} {{.Mode}} {{.Replicas}}']));
     expect(listed.split('\n')).toEqual(['everywhere global 3/3', 'wag replicated 1/1', 'web replicated 3/3']);
+    const id = await out(worker.docker(['ps', '-q', '-f', 'label=com.docker.swarm.service.name=everywhere']));
+    expect(await out(worker.docker(['inspect', '-f', '{{.HostConfig.NetworkMode}}', id]))).toBe('host');
   });
 
   test('every flag reaches the container', async () => {

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { parseJoinToken, rootDigest, type JoinToken } from '../../proto/objects/join-token.ts';
+import { parseJoinToken, rootDigest, TOKEN_NEEDED, type JoinToken } from '../../proto/objects/join-token.ts';
 import type { NodeAvailability } from '../../proto/objects/node.ts';
 import { anonymousCredentials, CHANNEL_OPTIONS, unverifiedCredentials } from '../../proto/rpc/credentials.ts';
 import { caService, nodeCaService } from '../../proto/rpc/services.ts';
@@ -40,10 +40,11 @@ export interface JoinModules {
  * Joins a swarm: asks a manager for the root certificate without trusting it, compares its digest with the token's
  * BEFORE anything is sent, then asks over verified TLS for a certificate. The identity is on the disk when this
  * resolves; after a failure nothing is.
- * @throws WaggleError in Docker's words: `invalid join token`, `remote CA does not match fingerprint. Expected: …`, what
- * the manager answered (a rotated token), unavailable (nobody reached), deadline-exceeded (20 s).
+ * @throws WaggleError in Docker's words: `TOKEN_NEEDED` without a token, `invalid join token`, `remote CA does not match fingerprint. Expected: …`,
+ * what the manager answered (a rotated token), unavailable (nobody reached), deadline-exceeded (20 s).
  */
 export async function joinSwarm(options: JoinOptions, modules: JoinModules): Promise<Identity> {
+  if (options.token === '') throw new WaggleError('invalid-argument', TOKEN_NEEDED);
   const token = parseJoinToken(options.token);
   const addresses = options.remoteAddrs.map(withPort);
   if (addresses.length === 0) throw new WaggleError('invalid-argument', 'at least 1 RemoteAddr is required to join');

@@ -33,7 +33,8 @@ async function create(exchange: Exchange, modules: Modules): Promise<void> {
   const request = isJson(req.headers['content-type']) ? requestOf(body) : undefined;
   if (request === undefined) return proxy.forward(req, res, { body });
   const status = backend.status();
-  const forSwarm = request.Driver === 'overlay' || request.Scope === 'swarm';
+  // A configuration for other networks belongs to its host, whatever else is asked for.
+  const forSwarm = (request.Driver === 'overlay' || request.Scope === 'swarm') && request.ConfigOnly !== true;
   if (!forSwarm) {
     const taken = status.manager && (await networks.list()).some((network) => network.Name === request.Name);
     if (taken) throw nameInUse(request.Name ?? '');

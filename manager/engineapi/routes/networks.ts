@@ -29,7 +29,10 @@ async function inspect(exchange: Exchange, modules: Modules): Promise<void> {
   const verbose = strictBool(target.query, 'verbose', 'with-cause');
   const scope = { prefix: target.prefix, signal };
   const term = paramOf(exchange, 'id');
-  const found = await modules.networks.find(term, scope, target.query.get('scope') ?? '');
+  const wantedScope = target.query.get('scope') ?? '';
+  const predefined = wantedScope === 'swarm' && modules.backend.status().manager ? predefinedNetwork(term) : undefined;
+  if (predefined !== undefined) return sendJson(res, 200, predefined);
+  const found = await modules.networks.find(term, scope, wantedScope);
   if (found.kind === 'local') {
     const path = `${target.prefix}/networks/${found.network.Id}${target.search}`;
     return modules.proxy.forward(req, res, { path });
@@ -39,6 +42,31 @@ async function inspect(exchange: Exchange, modules: Modules): Promise<void> {
     modules.networks.containersOf(found.network.Id, scope),
   ]);
   sendJson(res, 200, containers === undefined ? network : { ...network, Containers: containers });
+}
+
+/**
+ * `bridge` and `host` as networks that services can name: each node has its own, and the swarm one entry for all, which no list
+ * shows. `docker service create --network host` asks for it first. Here its name is its ID.
+ */
+function predefinedNetwork(name: string): ApiNetwork | undefined {
+  if (name !== 'bridge' && name !== 'host') return undefined;
+  return {
+    Name: name,
+    Id: name,
+    Created: '0001-01-01T00:00:00Z',
+    Scope: 'swarm',
+    Driver: name,
+    EnableIPv6: false,
+    IPAM: { Driver: '', Options: null, Config: null },
+    Internal: false,
+    Attachable: false,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: null,
+    Options: null,
+    Labels: { 'com.docker.swarm.predefined': 'true' },
+  };
 }
 
 /** The managers' view of a network; the list's entry where that cannot be had. */

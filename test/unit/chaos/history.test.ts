@@ -145,9 +145,39 @@ describe('History', () => {
   ];
   it.each(members)('a member that is $id', ({ outcome, present, says }) => {
     const history = new History();
-    history.member('m', outcome);
+    history.beginMember('m')(outcome);
     const expected = says === undefined ? [] : [expect.stringContaining(says)];
     expect(history.violations(present)).toEqual(expected);
+  });
+
+  it('gives out what says something, in one count of moments', () => {
+    const history = new History();
+    const first = history.begin('key', create('a'));
+    const second = history.begin('key', read);
+    second(done('missing'));
+    first(done('ok'));
+    history.begin('key', update('a', 'b'))(unknown);
+    history.begin('key', read)(unknown);
+    history.begin('key', remove)(failed);
+    history.beginMember('m')(done('ok'));
+    history.beginMember('n')(unknown);
+    history.beginMember('o')(failed);
+    const end = (key: string, call: number, result: Result): object => ({
+      key,
+      call,
+      command: read,
+      outcome: { at: call + 1, result },
+    });
+    expect([...history.operations(['m'])]).toEqual([
+      { key: 'key', call: 1, command: create('a'), outcome: { at: 4, result: 'ok' } },
+      { key: 'key', call: 2, command: read, outcome: { at: 3, result: 'missing' } },
+      { key: 'key', call: 5, command: update('a', 'b') },
+      { key: 'm', call: 8, command: create('m'), outcome: { at: 9, result: 'ok' } },
+      end('m', 14, '=m'),
+      { key: 'n', call: 10, command: create('n') },
+      end('n', 16, 'missing'),
+      end('o', 18, 'missing'),
+    ]);
   });
 
   it('a value that is seen in two versions was written twice', () => {

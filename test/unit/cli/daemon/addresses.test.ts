@@ -4,6 +4,7 @@ import {
   resolveDataPathAddress,
   validateDataPathPort,
   resolveListenAddress,
+  withPorts,
 } from '../../../../cli/daemon/addresses.ts';
 
 const ONE = new Map([
@@ -16,8 +17,6 @@ const EVERYWHERE = { host: '0.0.0.0', port: 2377 };
 
 describe('resolveListenAddress', () => {
   const CASES = [
-    { id: 'nothing given', text: undefined, expected: EVERYWHERE },
-    { id: 'empty', text: '', expected: EVERYWHERE },
     { id: 'as docker sends it', text: '0.0.0.0:2377', expected: EVERYWHERE },
     { id: 'another port', text: '0.0.0.0:4000', expected: { host: '0.0.0.0', port: 4000 } },
     { id: 'an interface', text: 'eth0', expected: { host: '192.168.1.5', port: 2377 } },
@@ -29,6 +28,8 @@ describe('resolveListenAddress', () => {
   }
 
   const REFUSED = [
+    { id: 'nothing given', text: undefined, words: 'invalid ListenAddr "": invalid empty address' },
+    { id: 'empty', text: '', words: 'invalid ListenAddr "": invalid empty address' },
     { id: 'no such interface', text: 'eth9', words: 'could not find network interface or IP address "eth9"' },
     { id: 'port too high', text: '0.0.0.0:70000', words: 'invalid port' },
     { id: 'port 0', text: '0.0.0.0:0', words: 'invalid port' },
@@ -38,6 +39,16 @@ describe('resolveListenAddress', () => {
   for (const { id, text, words } of REFUSED) {
     it(`refuses ${id}`, () => expect(() => resolveListenAddress(text, ONE)).toThrow(words));
   }
+});
+
+describe('withPorts', () => {
+  it('completes the managers to join', () => {
+    expect(withPorts(['10.0.0.1', '10.0.0.2:4000'])).toEqual(['10.0.0.1:2377', '10.0.0.2:4000']);
+  });
+
+  it('refuses an empty one', () => {
+    expect(() => withPorts(['10.0.0.1', ''])).toThrow('invalid remoteAddr "": invalid empty address');
+  });
 });
 
 describe('resolveAdvertiseAddress', () => {

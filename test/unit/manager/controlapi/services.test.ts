@@ -337,7 +337,9 @@ describe('updateService', () => {
   });
 
   test('rollback to a network that was removed since is refused', async () => {
-    await create(serviceSpec('web', { TaskTemplate: { ContainerSpec: { Image: 'a' }, Networks: [{ Target: 'net1' }] } }));
+    await create(
+      serviceSpec('web', { TaskTemplate: { ContainerSpec: { Image: 'a' }, Networks: [{ Target: 'net1' }] } }),
+    );
     await update('web', serviceSpec('web'));
     await fixture.store.update((tx) => tx.remove('networks', 'n1'));
     await expect(update('web', serviceSpec('web'), { rollback: true })).rejects.toMatchObject({ code: 'not-found' });

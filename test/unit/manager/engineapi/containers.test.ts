@@ -98,6 +98,58 @@ describe('containers', () => {
     const query = new URLSearchParams(front.engine.requests.at(-1)?.url.replace(/.*\?/, ''));
     expect([query.get('all'), query.get('filters')]).toEqual(['1', `{"network":{"${MAPPING.localId}":true}}`]);
   });
+
+  describe('is-task', () => {
+    const TASK = { Id: 't', Labels: { 'com.docker.swarm.task.id': 'x' } };
+    const LISTED = [{ Id: 'a', Labels: {} }, TASK, { Id: 'b', Labels: null }, { Id: 'c' }];
+    const ask = async (
+      filters: object,
+      search = 'all=0',
+    ): Promise<{ status: number; text: string; sent: string[] }> => {
+      const query = `${search}&filters=${encodeURIComponent(JSON.stringify(filters))}`;
+      const { status, text } = await front.ask('GET', `/v1.41/containers/json?${query}`);
+      const { searchParams } = new URL(front.engine.requests.at(-1)?.url ?? '', 'http://engine');
+      return { status, text, sent: [...searchParams].map(([key, value]) => `${key}=${value}`).toSorted() };
+    };
+
+    it('true asks the engine for those with the label of tasks', async () => {
+      front.engine.json('GET /containers/json', 200, [TASK]);
+      const { text, sent } = await ask({ 'is-task': { true: true }, label: ['l=1'] }, 'limit=2');
+      expect(JSON.parse(text)).toEqual([TASK]);
+      expect(sent).toEqual(['filters={"label":{"l=1":true,"com.docker.swarm.task.id":true}}', 'limit=2']);
+    });
+
+    it.each<{ id: string; search: string; ids: string[]; sent: string[] }>([
+      {
+        id: 'all others',
+        search: 'all=0',
+        ids: ['a', 'b', 'c'],
+        sent: ['all=0', 'filters={"status":{"exited":true}}'],
+      },
+      {
+        id: 'a limit counts those',
+        search: 'limit=2',
+        ids: ['a', 'b'],
+        sent: ['all=1', 'filters={"status":{"exited":true}}'],
+      },
+    ])('false leaves them out: $id', async ({ search, ids, sent }) => {
+      front.engine.json('GET /containers/json', 200, LISTED);
+      const got = await ask({ 'is-task': ['false'], status: ['exited'] }, search);
+      expect((JSON.parse(got.text) as { Id: string }[]).map(({ Id }) => Id)).toEqual(ids);
+      expect(got.sent).toEqual(sent);
+    });
+
+    it('false shows swarm IDs of networks', async () => {
+      front.backend.mappings = [MAPPING];
+      front.engine.json('GET /containers/json', 200, [{ NetworkID: MAPPING.localId }]);
+      expect(JSON.parse((await ask({ 'is-task': ['0'] })).text)).toEqual([{ NetworkID: MAPPING.clusterId }]);
+    });
+
+    it.each([['x'], ['true', 'false'], []])('what it cannot be is for the engine to refuse: %j', async (...values) => {
+      front.engine.json('GET /containers/json', 400, { message: 'invalid filter' });
+      expect((await ask({ 'is-task': values })).status).toBe(400);
+    });
+  });
 });
 
 describe('idRewriter', () => {

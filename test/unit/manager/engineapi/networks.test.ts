@@ -112,16 +112,33 @@ describe('GET /networks/ID', () => {
   });
 
   it.each([
-    ['mine', 400, 'network mine is ambiguous (2 matches found on name)'],
+    ['mine', 400, 'network mine is ambiguous (2 matches found based on name)'],
     ['b', 400, 'network b is ambiguous (2 matches found based on ID prefix)'],
     ['nope', 404, 'network nope not found'],
     ['net1?scope=local', 404, 'network net1 not found'],
-    ['bridge?scope=swarm', 404, 'network bridge not found'],
+    ['none?scope=swarm', 404, 'network none not found'],
     ['net1?verbose=zz', 400, 'invalid value for verbose: zz: strconv.ParseBool: parsing "zz": invalid syntax'],
     ['ghost', 404, 'network ghost not found'],
   ])('answers %s with %i', async (ref, status, message) => {
     const got = await ask(`GET /networks/${ref}`);
     expect([got.status, JSON.parse(got.text)]).toEqual([status, { message }]);
+  });
+
+  it.each(['bridge', 'host'])('has %s for services, too, as the swarm knows it', async (name) => {
+    const got = await ask(`GET /networks/${name}?scope=swarm`);
+    expect(got.status).toBe(200);
+    expect(JSON.parse(got.text)).toMatchObject({
+      Id: name,
+      Name: name,
+      Driver: name,
+      Scope: 'swarm',
+      Labels: { 'com.docker.swarm.predefined': 'true' },
+    });
+  });
+
+  it('leaves the swarm scope to managers', async () => {
+    front.backend.local = { ...front.backend.local, manager: false };
+    expect((await ask('GET /networks/bridge?scope=swarm')).status).toBe(404);
   });
 
   it('tells two of one name apart by scope', async () => {
@@ -243,6 +260,11 @@ describe('POST /networks/create', () => {
   it.each<{ id: string; body: string; type: string }>([
     { id: 'other drivers', body: '{"Name": "b",\t"Driver":"bridge"}', type: 'application/json; charset=utf-8' },
     { id: 'no driver', body: '{"Name":"b"}', type: 'application/json' },
+    {
+      id: 'a configuration for other networks',
+      body: '{"Name":"b","ConfigOnly":true,"Driver":"overlay"}',
+      type: 'application/json',
+    },
     { id: 'a name that is none', body: '{"Name":5,"Driver":"overlay"}', type: 'application/json' },
     { id: 'malformed JSON', body: '{bad', type: 'application/json' },
     { id: 'another Content-Type', body: '{"Name":"b","Driver":"overlay"}', type: 'text/plain' },

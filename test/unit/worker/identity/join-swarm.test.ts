@@ -83,7 +83,11 @@ describe('joinSwarm over real TLS', () => {
 
   const secret = (token: string): string => token.slice(-25);
   it.each([
-    { id: 'empty', token: () => '', message: 'invalid join token' },
+    {
+      id: 'empty',
+      token: () => '',
+      message: 'rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster',
+    },
     { id: 'cut', token: () => manager.cluster().JoinTokens.Worker.slice(0, -1), message: 'invalid join token' },
     {
       id: 'wrong secret',

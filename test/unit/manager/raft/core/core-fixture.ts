@@ -95,7 +95,7 @@ export class TestMember {
     for (let ready = this.raft.ready(); ready !== undefined; ready = this.raft.ready()) {
       this.#send(ready.immediate);
       this.#disk.push(ready);
-      if (!this.slowDisk) this.#persistAll();
+      if (!this.slowDisk) this.#persist(this.#disk.splice(0));
       if (ready.persist.snapshot !== undefined) this.installed.push(ready.persist.snapshot);
       this.applied.push(...ready.committed);
       this.reads.push(...ready.reads);
@@ -103,9 +103,15 @@ export class TestMember {
     return this;
   }
 
+  /** The disk has done the oldest that it was asked for. */
+  flushOne(): this {
+    this.#persist(this.#disk.splice(0, 1));
+    return this.drive();
+  }
+
   /** The disk has caught up. */
   flush(): this {
-    this.#persistAll();
+    this.#persist(this.#disk.splice(0));
     return this.drive();
   }
 
@@ -134,8 +140,8 @@ export class TestMember {
     return this.drive();
   }
 
-  #persistAll(): void {
-    for (const ready of this.#disk.splice(0)) {
+  #persist(done: readonly Ready[]): void {
+    for (const ready of done) {
       this.raft.persisted(ready);
       this.#send(ready.afterPersist);
     }
