@@ -28,7 +28,7 @@ export interface GuardView {
   /** Packets from it pass; true also while there is no guard. */
   admits: boolean;
   /** Who was refused in the last minutes. */
-  strangers: readonly string[];
+  strangers: string[];
 }
 
 /**
@@ -54,7 +54,9 @@ export class MemberGuard {
   #again = false;
   #failures = 0;
   readonly #repairs = new Map<string, number>();
+  /** Since the start, and of these what the table has counted. */
   #refused = 0;
+  #counted = 0;
   #toldAtMs = Number.NEGATIVE_INFINITY;
   #cancelRetry: CancelTimer | undefined;
   #stopped = false;
@@ -126,7 +128,7 @@ export class MemberGuard {
   /** Whether a host's packets pass, by what is in the kernel now. @throws what the kernel's tools say. */
   async view(vtep: string): Promise<GuardView> {
     const { table, members, strangers } = await this.#modules.kernel.observe();
-    return { admits: table === 'none' || members.has(vtep), strangers };
+    return { admits: table === 'none' || members.has(vtep), strangers: [...strangers] };
   }
 
   #members(): ReadonlySet<string> {
@@ -195,13 +197,15 @@ export class MemberGuard {
   }
 
   #tell({ refused, strangers }: ObservedGuard): void {
-    const isMore = refused > this.#refused;
-    this.#refused = refused;
+    // A table that was made anew has begun to count again.
+    const more = refused >= this.#counted ? refused - this.#counted : refused;
+    this.#counted = refused;
+    this.#refused += more;
     const nowMs = this.#modules.clock.monotonic();
-    if (!isMore || nowMs - this.#toldAtMs < TELL_MS) return;
+    if (more === 0 || nowMs - this.#toldAtMs < TELL_MS) return;
     this.#toldAtMs = nowMs;
     this.#log.warn(
-      { packets: refused, from: strangers.slice(0, 5) },
+      { packets: this.#refused, from: strangers.slice(0, 5) },
       'VXLAN packets from outside of the swarm are refused',
     );
   }

@@ -7,6 +7,7 @@ export const MEMBER_TABLE = 'waggle-members';
 export const MEMBER_SETS = ['members4', 'members6'] as const;
 export const STRANGER_SETS = ['strangers4', 'strangers6'] as const;
 export const REFUSED_COUNTER = 'refused';
+const INNER_CHAINS = ['vxlan', 'strange'];
 
 /** The table as operations of nft(8), to be read by `nft -f`: one transaction, so there is no moment without it. */
 export function guardScript(operation: GuardOperation): string {
@@ -23,8 +24,8 @@ export function guardScript(operation: GuardOperation): string {
 }
 
 /**
- * Before connection tracking (priority -200), whose table a flood from outside would fill. What members send passes two
- * comparisons and one look into a set. For all others it is made sure that the packet is for this host, for it may be somebody's VXLAN that is
+ * Before connection tracking (priority -200), whose table a flood from outside would fill. Other packets pass one comparison,
+ * what members send one look into a set besides. For all others it is made sure that the packet is for this host, for it may be somebody's VXLAN that is
  * only passing, and for an overlay of ours (VNI: RFC 7348 section 5, the 3 bytes after 8 of UDP and 4 of VXLAN), for the host may have
  * other VXLAN devices on the port. The sets of strangers are for whoever looks why a packet does not arrive; one that is full takes no more.
  */
@@ -40,13 +41,13 @@ function installScript({ port, vnis, members, anew }: GuardOperation & { kind: '
     `add set ${table} strangers4 { type ipv4_addr; ${recent} }`,
     `add set ${table} strangers6 { type ipv6_addr; ${recent} }`,
     `add chain ${table} arriving { type filter hook prerouting priority -310; policy accept; }`,
-    `add chain ${table} strange`,
-    `flush chain ${table} arriving`,
-    `flush chain ${table} strange`,
+    ...INNER_CHAINS.map((name) => `add chain ${table} ${name}`),
+    ...['arriving', ...INNER_CHAINS].map((name) => `flush chain ${table} ${name}`),
     ...MEMBER_SETS.map((name) => `flush set ${table} ${name}`),
-    `add rule ${table} arriving udp dport ${port} ip saddr @members4 accept`,
-    `add rule ${table} arriving udp dport ${port} ip6 saddr @members6 accept`,
-    `add rule ${table} arriving udp dport ${port} fib daddr type { local, broadcast, multicast } @th,96,24 { ${vnis.join(', ')} } goto strange`,
+    `add rule ${table} arriving udp dport ${port} goto vxlan`,
+    `add rule ${table} vxlan ip saddr @members4 accept`,
+    `add rule ${table} vxlan ip6 saddr @members6 accept`,
+    `add rule ${table} vxlan fib daddr type { local, broadcast, multicast } @th,96,24 { ${vnis.join(', ')} } goto strange`,
     `add rule ${table} strange update @strangers4 { ip saddr }`,
     `add rule ${table} strange update @strangers6 { ip6 saddr }`,
     `add rule ${table} strange counter name ${REFUSED_COUNTER} drop`,

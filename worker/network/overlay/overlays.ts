@@ -1,4 +1,5 @@
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
+import type { PathEvidence } from '../../../proto/objects/diagnosis/path.ts';
 import { isTunnelAddress, tunnelVxlanPort } from '../../../proto/objects/tunnel.ts';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
@@ -55,7 +56,7 @@ export interface OverlaysModules {
   /** Without one, encrypted networks are refused. */
   tunnel?: Pick<Tunnel, 'open' | 'path' | 'reconcile' | 'differences' | 'repairs'>;
   /** Without one, VXLAN packets are taken from everybody. */
-  guard?: Pick<MemberGuard, 'admit' | 'cover' | 'audit' | 'differences' | 'repairs'>;
+  guard?: Pick<MemberGuard, 'admit' | 'cover' | 'audit' | 'differences' | 'repairs' | 'view'>;
   clock: Clock;
   random: Random;
   log: Log;
@@ -202,6 +203,13 @@ export class Overlays implements Startable {
       ...((await tunnel?.differences()) ?? []),
       ...((await guard?.differences()) ?? []),
     ];
+  }
+
+  /** Whether VXLAN packets from that host come into the network; undefined where none are expected, or nobody is kept out. */
+  async guardView(networkId: string, vtep: string): Promise<PathEvidence['guard']> {
+    const { guard } = this.#modules;
+    if (guard === undefined || this.#isEncrypted(networkId) || vtep === this.#options.vtep) return undefined;
+    return { vtep, ...(await guard.view(vtep)) };
   }
 
   /** Namespaces and links of this host that look like ours and belong to nobody; empty before it can be told. */
