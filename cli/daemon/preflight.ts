@@ -1,6 +1,7 @@
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { makeFolder } from '../../proto/runtime/folder.ts';
 import type { DaemonOptions } from './options.ts';
 
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -29,7 +30,7 @@ export function checkHost(options: DaemonOptions): void {
     ['plugin-dir', options.pluginDir],
   ] as const) {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o711 });
+      makeFolder(folder, 0o711);
       accessSync(folder, constants.W_OK | constants.X_OK);
     } catch (error) {
       throw refuse(

@@ -19,6 +19,8 @@ import { inventoryOf, type EngineInventory, type InspectedNetwork } from '../../
 import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts';
 import { SandboxBinding } from '../../worker/network/sandbox/sandbox-binding.ts';
 import { SandboxSet } from '../../worker/network/sandbox/sandbox-set.ts';
+import { MemberGuard } from '../../worker/network/guard/member-guard.ts';
+import { LinuxGuard } from '../../worker/network/system/linux-guard.ts';
 import { LinuxTunnel } from '../../worker/network/system/linux-tunnel.ts';
 import { ENCRYPTION_PLUGIN, isEncrypted } from '../../proto/objects/tunnel.ts';
 import type { Question } from '../../proto/objects/diagnosis/question.ts';
@@ -75,6 +77,7 @@ export class WorkerPart implements Startable {
   readonly #tunnelRotation: TunnelRotation;
   readonly #renewer: CertificateRenewer;
   #network: WorkerNetwork | undefined;
+  #guard: MemberGuard | undefined;
   #started: Startable[] = [];
   readonly #unsubscribes: (() => void)[] = [];
 
@@ -156,7 +159,7 @@ export class WorkerPart implements Startable {
       await this.#begin(this.#tunnel, this.#gossip, this.#resolver, this.agent);
       const facts = await this.#firstFacts();
       checkDataPathPort(facts.cluster.DataPathPort);
-      const network = this.#makeNetwork(facts.cluster.DataPathPort);
+      const network = this.#makeNetwork(facts);
       this.#network = network;
       await this.#begin(this.#names, network);
       // The engine's calls need the endpoints of an earlier life, and making twins needs the engine's calls.
@@ -172,6 +175,7 @@ export class WorkerPart implements Startable {
   async stop(): Promise<void> {
     this.#modules.plugin.setBackend(undefined);
     this.#network = undefined;
+    this.#guard = undefined;
     this.#tunnelRotation.stop();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     await stopAll(this.#started.splice(0));
@@ -255,13 +259,17 @@ export class WorkerPart implements Startable {
       dataPathPort: facts.cluster.DataPathPort,
       members: facts.tunnelPeers ?? [],
     });
+    this.#guard?.learn(facts.dataPathAddresses ?? []);
     if (hasMoved) this.#network?.refreshNames();
     this.#tunnelRotation.learn(Math.max(0, ...keys.map(({ tag }) => tag)));
   }
 
-  #makeNetwork(dataPathPort: number): WorkerNetwork {
+  #makeNetwork({ cluster: { DataPathPort: dataPathPort }, dataPathAddresses = [] }: SwarmFacts): WorkerNetwork {
     const { clock, random, log } = this.#modules;
     const { tasks, leases } = this.agent;
+    const guard = new MemberGuard({ port: dataPathPort }, { kernel: new LinuxGuard(), clock, random, log });
+    guard.learn(dataPathAddresses);
+    this.#guard = guard;
     return new WorkerNetwork(
       {
         dataDir: this.#options.dataDir,
@@ -275,6 +283,7 @@ export class WorkerPart implements Startable {
         endpointTable: this.#gossip,
         containerNames: this.#names,
         tunnel: this.#tunnel,
+        guard,
         inventory: () => this.#inventory(),
         sandboxOf: (containerId) => this.#sandboxOf(containerId),
         reportAddresses: (held) => leases.report(held),

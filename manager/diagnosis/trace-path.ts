@@ -32,7 +32,8 @@ export interface TracedPath {
 
 const AUDITED = 'the node repairs it within 5 s; if it stays, see the log of its daemon';
 const RESTART = 'restart the container';
-const FIREWALL = 'a firewall of this host may drop it: allow the data path port (4789/udp unless changed)';
+const FIREWALL =
+  'a firewall of this host may drop it: allow the data path port (4789/udp unless changed); or it comes from an address that is not the VTEP of the other node';
 const DAEMON = 'see the log of the waggle daemon on this node';
 
 /**
@@ -51,10 +52,10 @@ function wayHops(path: TracedPath): TraceHop[] {
     ...containerHops(from, to),
     ...bridgeHops(from),
     ...(isRemote ? [...tableHops(from, to), ...tunnelHops(from, path.vni), ...underlayHops(from, to)] : []),
-    ...(isRemote ? tunnelHops(to, path.vni) : []),
+    ...(isRemote ? [...guardHops(to, path.way), ...tunnelHops(to, path.vni)] : []),
     ...bridgeHops(to),
     ...containerHops(to, from),
-    ...(isRemote ? [...tableHops(to, from), ...underlayHops(to, from)] : []),
+    ...(isRemote ? [...tableHops(to, from), ...underlayHops(to, from), ...guardHops(from, path.way)] : []),
     ...echoHops(path, isRemote),
   ];
 }
@@ -199,6 +200,21 @@ function tunnelHops(end: TracedEnd, vni: number): TraceHop[] {
     check(end, 'tunnel device vxlan1', isSame, {
       seen: vxlan === undefined ? 'missing' : words(vxlan, state),
       expected: words({ ...wanted, vni }, 'up, on br0'),
+      advice: AUDITED,
+    }),
+  ];
+}
+
+/** Whether the end's host takes VXLAN packets from the other's. */
+function guardHops(end: TracedEnd, way: TracedPath['way']): TraceHop[] {
+  const { evidence } = end;
+  if (way !== 'tunnel' || typeof evidence === 'string' || evidence.guard === undefined) return [];
+  const { vtep, admits, strangers } = evidence.guard;
+  const refused = strangers.length === 0 ? '' : `; refused lately: ${strangers.join(', ')}`;
+  return [
+    check(end, `packets from ${vtep}`, admits, {
+      seen: `${admits ? 'let in' : 'dropped: not in the sets of table inet waggle-members'}${refused}`,
+      expected: 'let in, as a member of the swarm',
       advice: AUDITED,
     }),
   ];

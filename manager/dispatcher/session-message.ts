@@ -12,7 +12,7 @@ export type SessionMessage = waggle.dispatcher.SessionMessage;
 /** The part of a session message that is the same for all nodes. */
 export type SharedFacts = Pick<
   waggle.dispatcher.SessionMessage.$Shape,
-  'managers' | 'gossipPeers' | 'tunnelPeers' | 'keys' | 'rootDigest' | 'clusterJson'
+  'managers' | 'gossipPeers' | 'tunnelPeers' | 'dataPathAddresses' | 'keys' | 'rootDigest' | 'clusterJson'
 >;
 
 /** Of the cluster spec; 0 and absent mean 5 s. */
@@ -42,6 +42,7 @@ export function sharedFacts(tx: ReadTx): SharedFacts {
         ? []
         : [{ nodeId: ID, publicKey: Tunnel.PublicKey, address: Tunnel.Address, dataPathAddress: DataPathAddr }],
     ),
+    dataPathAddresses: nodes.flatMap(({ DataPathAddr = '' }) => (DataPathAddr === '' ? [] : [DataPathAddr])),
     keys: (cluster?.Keys ?? []).map((key) => ({
       subsystem: key.Subsystem,
       tag: key.Tag,

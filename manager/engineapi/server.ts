@@ -1,8 +1,9 @@
-import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { chmod, rm, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
+import { makeFolder } from '../../proto/runtime/folder.ts';
 import { http } from '../../proto/runtime/http.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
@@ -102,7 +103,7 @@ export class EngineApiServer implements Startable {
    */
   async start(): Promise<void> {
     const { socketPath } = this.#options;
-    await mkdir(dirname(socketPath), { recursive: true });
+    makeFolder(dirname(socketPath), 0o755);
     await removeStaleSocket(socketPath);
     await this.#events.start();
     this.#exchanges.open();

@@ -34,6 +34,8 @@ export interface SwarmFacts {
   keys: SwarmKey[];
   /** Absent in facts that an earlier version has kept. */
   tunnelPeers?: SwarmTunnelPeer[];
+  /** VTEPs of all nodes, this one's included; absent or empty when the managers or the facts are of an earlier version. */
+  dataPathAddresses?: string[];
   cluster: ClusterFacts;
 }
 
@@ -54,6 +56,7 @@ export function readFacts(message: waggle.dispatcher.SessionMessage): SwarmFacts
       address: peer.address ?? '',
       dataPathAddress: peer.dataPathAddress ?? '',
     })),
+    dataPathAddresses: message.dataPathAddresses,
     cluster: parse<ClusterFacts>(message.clusterJson),
   };
 }

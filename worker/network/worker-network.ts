@@ -17,6 +17,7 @@ import { EndpointPublisher } from './endpoint-publisher.ts';
 import { Endpoints, type EndpointsListener } from './endpoints.ts';
 import type { EngineInventory } from './engine-inventory.ts';
 import type { Tunnel } from './encryption/tunnel.ts';
+import type { MemberGuard } from './guard/member-guard.ts';
 import { ipamHandlers } from './ipam/ipam-driver.ts';
 import { LeaseBook } from './ipam/lease-book.ts';
 import { KnownNetworks } from './known-networks.ts';
@@ -56,6 +57,8 @@ export interface WorkerNetworkModules {
   isTaskReady?: (task: TaskObject) => boolean;
   /** For encrypted networks; the owner starts and stops it. Without one they are refused. */
   tunnel?: Tunnel;
+  /** Keeps VXLAN packets from outside of the swarm out; the owner tells it who is in the swarm. Stopped with the network. */
+  guard?: MemberGuard;
   /** Path of a container's network namespace, as the engine has it; empty for one that does not run. */
   sandboxOf?: (containerId: string) => Promise<string>;
   /** Default: Linux through iproute2. */
@@ -127,6 +130,7 @@ export class WorkerNetwork implements Startable {
     this.#publisher.stop();
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
     await this.#overlays.stop();
+    await this.#modules.guard?.stop();
     this.#leases.close();
     this.#networks.close();
     this.#endpoints.close();
@@ -147,6 +151,7 @@ export class WorkerNetwork implements Startable {
     await Promise.allSettled(removals);
     await this.#overlays.vacate();
     await this.#modules.tunnel?.purge();
+    await this.#modules.guard?.purge();
   }
 
   /** The engine has come back: compares with it now. */
@@ -203,7 +208,7 @@ export class WorkerNetwork implements Startable {
   }
 
   #makeOverlays(): Overlays {
-    const { clock, random, log, endpointTable: table, tunnel } = this.#modules;
+    const { clock, random, log, endpointTable: table, tunnel, guard } = this.#modules;
     const { execRoot, dataPathAddress: vtep, dataPathPort: port } = this.#options;
     return new Overlays(
       { vtep, port },
@@ -215,6 +220,7 @@ export class WorkerNetwork implements Startable {
         endpointIds: () => this.#endpoints.all().map(({ endpointId }) => endpointId),
         table,
         ...(tunnel === undefined ? {} : { tunnel }),
+        ...(guard === undefined ? {} : { guard }),
         clock,
         random,
         log,

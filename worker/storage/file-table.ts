@@ -1,5 +1,6 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '../../proto/runtime/folder.ts';
 
 const SUFFIX = '.json';
 const TEMPORARY = '.tmp-';
@@ -27,6 +28,7 @@ export class FileTable<T> {
   /** Last write per key still under way. */
   readonly #writing = new Map<string, Promise<void>>();
   #temporaries = 0;
+  #destroyed = false;
 
   constructor(folder: string, options: FileTableOptions = {}) {
     this.#folder = folder;
@@ -40,7 +42,7 @@ export class FileTable<T> {
 
   /** Makes the folder when it is missing and reads every row. What an interrupted write left is removed. */
   async open(): Promise<Map<string, T>> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    makeFolder(this.#folder, 0o700);
     const rows = new Map<string, T>();
     for (const name of await readdir(this.#folder)) {
       const file = path.join(this.#folder, name);
@@ -57,7 +59,7 @@ export class FileTable<T> {
     return rows;
   }
 
-  /** Makes or replaces the row. @throws what the file system says; the old row is then still there. */
+  /** Makes or replaces the row. The folder is made again if it is gone. @throws what the file system says; the old row is then still there. */
   put(key: string, value: T): Promise<void> {
     const target = this.#fileOf(key);
     const text = JSON.stringify(value);
@@ -75,11 +77,23 @@ export class FileTable<T> {
 
   /** Removes every row and the folder. */
   async destroy(): Promise<void> {
+    this.#destroyed = true;
     await Promise.allSettled(this.#writing.values());
     await rm(this.#folder, { recursive: true, force: true });
   }
 
+  /** A folder that somebody has removed is made again, or no row could ever be written until a restart. */
   async #replace(target: string, text: string): Promise<void> {
+    try {
+      await this.#write(target, text);
+    } catch (error) {
+      if (this.#destroyed || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      makeFolder(this.#folder, 0o700);
+      await this.#write(target, text);
+    }
+  }
+
+  async #write(target: string, text: string): Promise<void> {
     const temporary = path.join(this.#folder, `${TEMPORARY}${process.pid}-${this.#temporaries++}`);
     try {
       await withFile(temporary, 'wx', async (file) => {

@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { makeFolder } from '../../../proto/runtime/folder.ts';
 import type { HardState, LogEntry } from '../core/entry.ts';
 import { DataCipher, type DataKeys } from './data-cipher.ts';
 import { CorruptLogError, type LogWrite, type StoredSnapshot, type StoredState } from './log-store.ts';
@@ -47,7 +48,7 @@ export class SqliteDatabase {
 
   /** @throws CorruptLogError, LogKeyError, or the system's error when the folder cannot be written. */
   constructor(folder: string, keys: DataKeys | undefined) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder, 0o700);
     this.#folder = folder;
     this.#file = path.join(folder, LOG_FILE);
     this.#cipher = new DataCipher(keys);

@@ -48,6 +48,8 @@ export interface PathEvidence {
   differences: string[];
   /** The host's interface with the VTEP's address; empty when there is none. */
   underlay: { interface: string; mtu: number };
+  /** Whether VXLAN packets from the peer's host are let in, and who was refused lately; absent where that is not judged. */
+  guard?: { vtep: string; admits: boolean; strangers: string[] };
 }
 
 /** Where a packet of a trace was seen. */
@@ -120,6 +122,7 @@ export const pathEvidenceSchema = z.object({
   rows: z.object({ neighbour: address, forwarding: address, bridged: z.boolean(), routed: z.boolean() }),
   differences: z.array(z.string().max(1000)).max(200),
   underlay: z.object({ interface: text, mtu: z.number() }),
+  guard: z.object({ vtep: address, admits: z.boolean(), strangers: z.array(address).max(200) }).optional(),
 });
 
 export const sightingsAnswerSchema = z.object({

@@ -44,7 +44,7 @@ export interface NetworkDiagnosisOptions {
 }
 
 export interface NetworkDiagnosisModules {
-  overlays: Pick<Overlays, 'examine' | 'repairs' | 'hostDifferences' | 'underlay'>;
+  overlays: Pick<Overlays, 'examine' | 'repairs' | 'hostDifferences' | 'underlay' | 'guardView'>;
   endpoints: () => readonly LocalNetworkEndpoint[];
   leases: () => readonly { networkId: string; address: string }[];
   assigned: Pick<AssignedState, 'networks'>;
@@ -192,19 +192,23 @@ export class NetworkDiagnosis {
   async #path({ networkId, endpointId, peer }: QuestionOf<'path'>): Promise<PathEvidence> {
     const { overlays, table } = this.#modules;
     const endpoint = this.#endpoint(endpointId);
-    const [examination, underlay, sandbox] = await Promise.all([
+    const records = table.network(networkId);
+    const host = records.find(({ address, address6 }) => address === peer || address6 === peer)?.vtep;
+    const [examination, underlay, sandbox, guard] = await Promise.all([
       this.#examine(networkId),
       overlays.underlay(),
       this.#sandbox(endpoint, peer),
+      host === undefined ? undefined : overlays.guardView(networkId, host),
     ]);
     return pathEvidence({
       networkId,
       endpointId,
       peer,
       examination,
-      records: table.network(networkId),
+      records,
       sandbox,
       underlay,
+      guard,
     });
   }
 

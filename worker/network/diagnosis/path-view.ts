@@ -17,6 +17,7 @@ export interface PathFacts {
   records: readonly EndpointRecord[];
   sandbox: SandboxEvidence | { error: string };
   underlay: HostLink | undefined;
+  guard: PathEvidence['guard'];
 }
 
 /** Pure: what bears on the way from an endpoint of this node to the peer, and back to the endpoint. */
@@ -69,6 +70,7 @@ export function pathEvidence(facts: PathFacts): PathEvidence {
       interface: facts.underlay?.name ?? '',
       mtu: facts.underlay?.mtu ?? 0,
     },
+    ...(facts.guard === undefined ? {} : { guard: facts.guard }),
   };
 }
 

@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
+import { makeFolder } from '../../../proto/runtime/folder.ts';
 
 /** DER of an X25519 private key in PKCS #8, up to the 32 bytes (RFC 8410 section 7). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
@@ -27,7 +28,7 @@ export interface TunnelKeys {
  * @param nodeId of whom they are; a host that joins as another node has another key.
  */
 export async function loadTunnelKeys(folder: string, nodeId: string): Promise<TunnelKeys> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   const file = path.join(folder, nodeId);
   const current = (await readTunnelKey(file)) ?? (await makeTunnelKey(file));
   const next = await readTunnelKey(`${file}${NEXT}`);

@@ -1,4 +1,5 @@
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
+import type { PathEvidence } from '../../../proto/objects/diagnosis/path.ts';
 import { isTunnelAddress, tunnelVxlanPort } from '../../../proto/objects/tunnel.ts';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
@@ -8,6 +9,7 @@ import type { Random } from '../../../proto/runtime/random.ts';
 import type { EndpointTable } from '../../gossip/endpoint-table.ts';
 import type { FileTable } from '../../storage/file-table.ts';
 import type { Tunnel, TunnelNeed } from '../encryption/tunnel.ts';
+import type { GuardNeed, MemberGuard } from '../guard/member-guard.ts';
 import { withoutPrefix } from './address.ts';
 import { Adjacency } from './adjacency.ts';
 import { DepartingLinks } from './departing-links.ts';
@@ -54,6 +56,8 @@ export interface OverlaysModules {
   table: EndpointTable;
   /** Without one, encrypted networks are refused. */
   tunnel?: Pick<Tunnel, 'open' | 'path' | 'reconcile' | 'differences' | 'repairs'>;
+  /** Without one, VXLAN packets are taken from everybody. */
+  guard?: Pick<MemberGuard, 'admit' | 'cover' | 'audit' | 'differences' | 'repairs' | 'view'>;
   clock: Clock;
   random: Random;
   log: Log;
@@ -128,6 +132,7 @@ export class Overlays implements Startable {
   async connect(networkId: string, endpointId: string): Promise<string> {
     if (this.#isEncrypted(networkId)) await this.#openTunnel(networkId);
     await this.#mark(networkId);
+    await this.#modules.guard?.cover(this.#guardNeed());
     const waiting = waitingName(endpointId);
     await this.#entry(networkId).overlay.connect(portName(endpointId), waiting);
     return waiting;
@@ -150,6 +155,7 @@ export class Overlays implements Startable {
   /** Takes up a network whose containers are connected already: after a restart, or when an endpoint was found again. */
   async resume(networkId: string): Promise<void> {
     await this.#mark(networkId);
+    await this.#modules.guard?.cover(this.#guardNeed());
     if (this.#isEncrypted(networkId)) {
       await this.#openTunnel(networkId).catch((error: unknown) => {
         this.#log.warn({ network: networkId, error: messageOf(error) }, 'encrypted network waits for its tunnel');
@@ -196,12 +202,24 @@ export class Overlays implements Startable {
   /** Repairs of the audit by kind since the start; of the host itself without a network. */
   repairs(networkId?: string): Record<string, number> {
     if (networkId !== undefined) return this.#repairs.get(networkId)?.toRecord() ?? {};
-    return { ...this.#hostRepairs.toRecord(), ...this.#modules.tunnel?.repairs };
+    return { ...this.#hostRepairs.toRecord(), ...this.#modules.tunnel?.repairs, ...this.#modules.guard?.repairs };
   }
 
-  /** What of the host itself is not as it should be: the tunnel to other hosts, and what belongs to nobody. */
+  /** What of the host itself is not as it should be: the tunnel to other hosts, who is let in, and what belongs to nobody. */
   async hostDifferences(): Promise<Difference[]> {
-    return [...(await this.#leftovers()), ...((await this.#modules.tunnel?.differences()) ?? [])];
+    const { tunnel, guard } = this.#modules;
+    return [
+      ...(await this.#leftovers()),
+      ...((await tunnel?.differences()) ?? []),
+      ...((await guard?.differences()) ?? []),
+    ];
+  }
+
+  /** Whether VXLAN packets from that host come into the network; undefined where none are expected, or nobody is kept out. */
+  async guardView(networkId: string, vtep: string): Promise<PathEvidence['guard']> {
+    const { guard } = this.#modules;
+    if (guard === undefined || this.#isEncrypted(networkId) || vtep === this.#options.vtep) return undefined;
+    return { vtep, ...(await guard.view(vtep)) };
   }
 
   /** Namespaces and links of this host that look like ours and belong to nobody; empty before it can be told. */
@@ -258,6 +276,7 @@ export class Overlays implements Startable {
       await this.#sweepHost();
       await this.#adjacency.refresh(this.#routedVteps());
       await this.#modules.tunnel?.reconcile(this.#tunnelNeed(), this.#underlayMtu);
+      await this.#modules.guard?.audit(this.#guardNeed(), this.#hosts());
       for (const [networkId, { overlay }] of this.#entries) {
         if (this.#trusts(networkId) && overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
         else overlay.audit();
@@ -341,14 +360,28 @@ export class Overlays implements Startable {
 
   /** The tunnel goes after the last namespace that may use it. */
   #tunnelNeed(): TunnelNeed {
-    const networkIds = [...new Set([...this.#entries.keys(), ...this.#marks()])];
+    const networkIds = this.#present();
     if (this.#opening > 0 || networkIds.some((networkId) => this.#isEncrypted(networkId))) return 'needed';
-    const isUnclear = networkIds.some((networkId) => this.#modules.facts(networkId) === undefined);
-    return isUnclear || !this.#trusted ? 'kept' : 'none';
+    return this.#isUnclear(networkIds) ? 'kept' : 'none';
   }
 
-  #marks(): string[] {
-    return [...this.#marked.values()].map(({ networkId }) => networkId);
+  /** The guard goes after the last namespace that it keeps, too. The packets of encrypted networks come by the tunnel. */
+  #guardNeed(): GuardNeed {
+    const networkIds = this.#present();
+    const vnis = networkIds.flatMap((networkId) => {
+      const facts = this.#modules.facts(networkId);
+      return facts === undefined || facts.encrypted === true ? [] : facts.vni;
+    });
+    return vnis.length === 0 && this.#isUnclear(networkIds) ? 'kept' : vnis;
+  }
+
+  /** Networks that this host has, or may have, namespaces of. */
+  #present(): string[] {
+    return [...new Set([...this.#entries.keys(), ...[...this.#marked.values()].map(({ networkId }) => networkId)])];
+  }
+
+  #isUnclear(networkIds: readonly string[]): boolean {
+    return !this.#trusted || networkIds.some((networkId) => this.#modules.facts(networkId) === undefined);
   }
 
   #tunnel(): NonNullable<OverlaysModules['tunnel']> {
@@ -366,7 +399,10 @@ export class Overlays implements Startable {
     if (this.#stopped) throw new WaggleError('unavailable', 'the network is being shut down');
     const { kernel, clock, random, log } = this.#modules;
     const desired = (): DesiredOverlay | undefined => this.#desired(networkId, entry);
-    const prepare = (): Promise<void> => this.#adjacency.prepare(this.#vtepsOf(networkId));
+    const prepare = async (): Promise<void> => {
+      await this.#modules.guard?.admit(this.#hostsOf(networkId));
+      await this.#adjacency.prepare(this.#vtepsOf(networkId));
+    };
     const repairs = this.#repairs.get(networkId) ?? new RepairCounts();
     this.#repairs.set(networkId, repairs);
     const overlay = new Overlay(networkId, { kernel, clock, random, log, desired, prepare, repairs });
@@ -419,9 +455,18 @@ export class Overlays implements Startable {
 
   /** Hosts that a routed network reaches; none of any other network. */
   #vtepsOf(networkId: string): string[] {
-    if (this.#modules.facts(networkId)?.dataPath !== 'routed') return [];
+    return this.#modules.facts(networkId)?.dataPath === 'routed' ? this.#hostsOf(networkId) : [];
+  }
+
+  /** Other hosts that records of the network name; none of an encrypted one, which names addresses of the tunnel. */
+  #hostsOf(networkId: string): string[] {
+    if (this.#isEncrypted(networkId)) return [];
     const vteps = this.#modules.table.located(networkId).map(({ vtep }) => vtep);
     return [...new Set(vteps)].filter((vtep) => vtep !== this.#options.vtep);
+  }
+
+  #hosts(): string[] {
+    return [...this.#entries.keys()].flatMap((networkId) => this.#hostsOf(networkId));
   }
 
   #scheduleAudit(): void {

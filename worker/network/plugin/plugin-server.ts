@@ -1,8 +1,9 @@
-import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { chmod, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
+import { makeFolder } from '../../../proto/runtime/folder.ts';
 import { http } from '../../../proto/runtime/http.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
@@ -79,7 +80,7 @@ export class PluginServer implements Startable {
 
   async #listen(): Promise<void> {
     const { socketPath } = this.#options;
-    await mkdir(path.dirname(socketPath), { recursive: true, mode: 0o755 });
+    makeFolder(path.dirname(socketPath), 0o755);
     await rm(socketPath, { force: true });
     const server = http.createServer((request, response) => void this.#serve(request, response));
     server.maxConnections = MAX_CONNECTIONS;

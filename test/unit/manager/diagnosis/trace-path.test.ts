@@ -32,6 +32,7 @@ function evidence(own: string, peer: string, vteps: { own: string; peer: string 
     rows: { neighbour: other.mac, forwarding: vteps.peer, bridged: true, routed: false },
     differences: [],
     underlay: { interface: 'eth9', mtu: 1500 },
+    guard: { vtep: vteps.peer, admits: true, strangers: [] },
   };
 }
 
@@ -142,6 +143,13 @@ const CASES: { id: string; change: (path: TracedPath & Ends) => void; broken: st
     id: 'a forwarding row to the former host',
     change: ({ from }) => Object.assign(from.evidence.rows, { forwarding: '192.168.0.9' }),
     broken: 'h1 forwarding entry of 02:42:0a:00:00:03 on vxlan1: 192.168.0.9',
+  },
+  {
+    id: 'the other host takes no packets from this one',
+    change: ({ to }) =>
+      Object.assign(to.evidence, { guard: { vtep: '192.168.0.1', admits: false, strangers: ['192.168.0.9'] } }),
+    broken:
+      'h2 packets from 192.168.0.1: dropped: not in the sets of table inet waggle-members; refused lately: 192.168.0.9',
   },
   {
     id: 'another VNI on the other side',

@@ -31,6 +31,17 @@ describe('FileTable', () => {
     expect((await reopened()).size).toBe(0);
   });
 
+  it('makes its folder again when somebody has removed it, unless it was destroyed', async () => {
+    const table = new FileTable<number>(folder);
+    await table.open();
+    await table.put('a', 1);
+    await rm(folder, { recursive: true });
+    await table.put('b', 2);
+    expect([...(await reopened())]).toEqual([['b', 2]]);
+    await table.destroy();
+    await expect(table.put('c', 3)).rejects.toThrow('ENOENT');
+  });
+
   it('refuses a key that no file name can hold', async () => {
     const table = new FileTable<number>(folder);
     await table.open();
@@ -59,7 +70,9 @@ describe('FileTable', () => {
     const table = new FileTable<number>(folder);
     await table.open();
     await rm(folder, { recursive: true });
-    await expect(table.put('k', 1)).rejects.toThrow('ENOENT');
+    await writeFile(folder, '');
+    await expect(table.put('k', 1)).rejects.toThrow('ENOTDIR');
+    await rm(folder);
     await table.open();
     await table.put('k', 2);
     expect((await reopened()).get('k')).toBe(2);
