@@ -28,12 +28,7 @@ export function spreadOfWaggle(count: number, seed: number, network: Network = {
   const roster = rosterOf(count);
   // Nothing is said during the introduction, which is not what is measured: all are equal and empty.
   for (let index = 0; index < count; index++) swarm.act(index, (node, nowMs) => node.setPeers(roster, nowMs));
-  // With loss the first comparisons take a while; what they cost is not the endpoint's.
-  swarm.run(6_000);
-  const idleMs = 1_000;
-  swarm.takeTraffic();
-  swarm.run(idleMs);
-  const idle = swarm.takeTraffic();
+  const idle = idleTraffic(swarm);
   const start = swarm.nowMs;
   const times: number[] = [];
   for (const node of swarm.nodes) {
@@ -48,8 +43,21 @@ export function spreadOfWaggle(count: number, seed: number, network: Network = {
   const settleMs = 300;
   swarm.run(settleMs);
   const traffic = swarm.takeTraffic();
-  const part = (tookMs + settleMs) / idleMs;
+  const part = (tookMs + settleMs) / 1_000;
   return spreadOf(times, count, traffic.bytes - idle.bytes * part, traffic.packets - idle.packets * part);
+}
+
+/** Of a second, once it is the same for 3 s: with loss the first comparisons take a while, and what they cost is not the endpoint's. */
+function idleTraffic(swarm: ModelSwarm<TableNode>): { bytes: number; packets: number } {
+  let idle = { bytes: Number.POSITIVE_INFINITY, packets: 0 };
+  swarm.takeTraffic();
+  for (let [seconds, same] = [0, 0]; seconds < 60 && same < 3; seconds++) {
+    swarm.run(1_000);
+    const last = swarm.takeTraffic();
+    same = Math.abs(last.bytes - idle.bytes) < 0.01 * idle.bytes ? same + 1 : 0;
+    idle = last;
+  }
+  return idle;
 }
 
 /** Networkdb that spends about so many bytes per node on an event, whatever its own figures are. */
