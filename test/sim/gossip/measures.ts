@@ -94,7 +94,7 @@ function spreadOf(times: number[], count: number, bytes: number, packets: number
 }
 
 export interface Detection {
-  /** From the death until the first and until every other node takes it for dead; ms. */
+  /** From the death until the first and until every other node that was always well takes it for dead; ms. */
   first: number | undefined;
   all: number | undefined;
 }
@@ -127,18 +127,21 @@ export function memberlistSwarm(
   return swarm;
 }
 
-/** Node 0 is killed after a while: when the others know. */
-export function detection(swarm: Membership, warmUpMs: number): Detection {
+/** A node is killed after a while: when the others know. */
+export function detection(swarm: Membership, warmUpMs: number, victim = 0): Detection {
   swarm.run(warmUpMs + swarm.random.next() * 1_000);
-  swarm.kill(0);
+  swarm.kill(victim);
   const start = swarm.nowMs;
+  const isWell = (viewer: number): boolean => viewer !== victim && !swarm.hasBeenUnwell(viewer);
+  const well = swarm.nodes.filter((_, viewer) => isWell(viewer)).length;
   const deaths = new Map<number, number>();
   watch(swarm, (viewer, whom, state) => {
-    if (whom === 0 && state === 'dead' && !deaths.has(viewer)) deaths.set(viewer, swarm.nowMs - start);
+    if (whom !== victim || state !== 'dead' || deaths.has(viewer) || !isWell(viewer)) return;
+    deaths.set(viewer, swarm.nowMs - start);
   });
-  swarm.runUntil(() => deaths.size === swarm.size - 1, DETECTION_LIMIT_MS, 5);
+  swarm.runUntil(() => deaths.size === well, DETECTION_LIMIT_MS, 5);
   const times = [...deaths.values()].toSorted((a, b) => a - b);
-  return { first: times[0], all: times[swarm.size - 2] };
+  return { first: times[0], all: times[well - 1] };
 }
 
 /** Calls for each change of what one node believes of another. */
