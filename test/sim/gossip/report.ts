@@ -1,5 +1,5 @@
 /** `node test/sim/gossip/report.ts [smallest-largest swarm, default 3-5000] [table ...]`: the tables of worker/gossip/README.md as Markdown on standard output. */
-import { LAN, probePaceMs, type SwimPreset } from '../../../worker/gossip/core/swim-preset.ts';
+import { LAN, probePaceMs } from '../../../worker/gossip/core/swim-preset.ts';
 import {
   crowdOfNetworkdb,
   crowdOfWaggle,
@@ -18,14 +18,13 @@ import {
   spreadOfWaggle,
   waggleSwarm,
 } from './measures.ts';
-import { MEMBERLIST_LAN, type MemberlistConfig } from './memberlist-node.ts';
+import { contenders, PING_BYTES } from './contenders.ts';
 import { memberlistDetectionMs, networkdbSpreadMs, quietBytes, spreadMs, waggleDetectionMs } from './theory.ts';
+import { HEAVY_LOSS, STANDSTILLS, type Trouble, TROUBLES } from './troubles.ts';
 
 const [range = '3-5000', ...wanted] = process.argv.slice(2);
 const [smallest = 3, largest = 5_000] = range.split('-').map(Number);
 const SIZES = [3, 10, 100, 1_000, 5_000].filter((size) => size >= smallest && size <= largest);
-/** A ping or an ack with nothing on it (SwimNode), and its headers. */
-const PING_BYTES = 91 + 42;
 /** Mean one-way delay of the model network. */
 const DELAY_MS = 0.8;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -181,92 +180,40 @@ function detectionTable(): void {
   }
 }
 
-/** Waggle at about the bytes of memberlist's own figures, and memberlist at about Waggle's. */
-const SPARING: SwimPreset = { ...LAN, probeIntervalMs: 1_304, probesPerInterval: 1 };
-const LAVISH: MemberlistConfig = { ...MEMBERLIST_LAN, probeIntervalMs: 96, probeTimeoutMs: 48 };
-
-/** The same with a least suspicion as long as Waggle's. */
-const PATIENT: MemberlistConfig = { ...LAVISH, suspicionMult: 12.5 };
-
 function equalTable(): void {
   head(
-    'At equal bandwidth: bytes per node and second; a killed node is dead for the first, for all (ms); nodes wrongly declared dead in 3 x 60 s of 25 % loss / while every tenth stands still for 1 s of every 4 s',
+    'At equal bandwidth: bytes per node and second without loss, with 10 %; a killed node is dead for the first / all without loss, with 10 % (ms); nodes wrongly declared dead in 3 x 60 s of 25 % loss / while every tenth stands still for 1 s of every 4 s',
     'nodes',
     'who',
     'bytes',
     'dead for the first / all',
+    'the same with 10 % loss',
     'wrongly dead',
   );
-  for (const size of SIZES.filter((each) => each >= 10 && each <= 1_000)) {
-    const kinds: [string, (seed: number, network?: Network) => Membership][] = [
-      ['Waggle', (seed, network) => waggleSwarm(size, seed, network)],
-      ['memberlist, probing 10 times as often', (seed, network) => memberlistSwarm(size, seed, network, LAVISH)],
-      ['the same, suspecting as long as Waggle', (seed, network) => memberlistSwarm(size, seed, network, PATIENT)],
-      ['Waggle, one probe every 1.3 s', (seed, network) => waggleSwarm(size, seed, network, SPARING)],
-      ['memberlist', (seed, network) => memberlistSwarm(size, seed, network)],
-    ];
-    for (const [name, swarm] of kinds) {
-      const { bytes } = quietTraffic(swarm(1), size >= 1_000 ? 5 : 20);
-      const found = seedsFor(size).map((seed) => detection(swarm(seed), 3_000));
-      const alarms =
-        size > 100
-          ? ['', '']
-          : [TROUBLES[2], TROUBLES.find(({ id }) => id === STANDSTILL)].map((trouble) =>
-              trouble === undefined ? '' : total(alarmsOf(trouble, swarm).map((it) => it.victims)),
-            );
-      row([String(size), name, bytes, times(found), alarms.join(' / ')]);
+  for (const size of SIZES.filter((each) => each <= 1_000)) {
+    for (const { name, swarm } of contenders(size)) {
+      const bytes = [0, 0.1].map((loss) => quietTraffic(swarm(1, { loss }), size >= 1_000 ? 5 : 20).bytes);
+      const found = [0, 0.1].map((loss) =>
+        times(seedsFor(size).map((seed) => detection(swarm(seed, { loss }), 3_000))),
+      );
+      const alarms = [HEAVY_LOSS, STANDSTILLS].map((trouble) =>
+        size > 100 ? '' : total(alarmsOf(trouble, swarm).map((it) => it.victims)),
+      );
+      row([String(size), name, bytes.map(figure).join(' / '), ...found, size > 100 ? '' : alarms.join(' / ')]);
     }
   }
 }
 
-interface Trouble {
-  id: string;
-  network?: Network;
-  begin?(swarm: Membership): void;
-  /** Every 250 ms. */
-  each?(swarm: Membership): void;
+type Swarm = (seed: number, network?: Network) => Membership;
+
+function alarmsOf(trouble: Trouble, swarm: Swarm): FalseAlarms[] {
+  return [1, 2, 3].map((seed) => falseDeaths(troubled(trouble, swarm, seed), 60_000));
 }
 
-/** Every tenth node works for so long, then stands still for so long, not in step (Lifeguard 5, "interval" experiment). */
-function standing(workMs: number, stillMs: number): (swarm: Membership) => void {
-  return (swarm) =>
-    everyTenth(swarm, (index) => {
-      const at = (swarm.nowMs + index * 137) % (workMs + stillMs);
-      if (at >= workMs) swarm.freeze(index);
-      else swarm.thaw(index);
-    });
-}
-
-function everyTenth(swarm: { size: number }, act: (index: number) => void): void {
-  for (let index = 0; index < swarm.size; index += 10) act(index);
-}
-
-const STANDSTILL = 'every tenth node stands still for 1 s of every 4 s';
-const TROUBLES: readonly Trouble[] = [
-  { id: 'none' },
-  { id: '10 % loss', network: { loss: 0.1 } },
-  { id: '25 % loss', network: { loss: 0.25 } },
-  { id: 'delays of 50 ms on average', network: { meanJitterMs: 50 } },
-  { id: 'delays of 200 ms on average', network: { meanJitterMs: 200 } },
-  {
-    id: 'every tenth node is slow by up to 400 ms',
-    begin: (swarm) => everyTenth(swarm, (index) => swarm.slow(index, 400)),
-  },
-  {
-    id: 'every tenth node is slow by up to 3 s',
-    begin: (swarm) => everyTenth(swarm, (index) => swarm.slow(index, 3_000)),
-  },
-  { id: STANDSTILL, each: standing(3_000, 1_000) },
-  { id: 'every tenth node stands still for 2 s, works for 0.5 s', each: standing(500, 2_000) },
-  { id: 'every tenth node stands still for 10 s, works for 1 s', each: standing(1_000, 10_000) },
-];
-
-function alarmsOf(trouble: Trouble, swarm: (seed: number, network?: Network) => Membership): FalseAlarms[] {
-  return [1, 2, 3].map((seed) => {
-    const made = swarm(seed, trouble.network);
-    trouble.begin?.(made);
-    return falseDeaths(made, 60_000, () => trouble.each?.(made));
-  });
+function troubled(trouble: Trouble, swarm: Swarm, seed: number): Membership {
+  const made = swarm(seed, trouble.network);
+  trouble.begin?.(made);
+  return made;
 }
 
 function falseTable(): void {
@@ -278,11 +225,33 @@ function falseTable(): void {
     'memberlist',
   );
   for (const trouble of TROUBLES) {
-    const cell = (swarm: (seed: number, network?: Network) => Membership): string => {
+    const cell = (swarm: Swarm): string => {
       const runs = alarmsOf(trouble, swarm);
       const counts = [runs.map((it) => it.victims), runs.map((it) => it.healthy), runs.map((it) => it.accusations)];
       return `${counts.map(total).join(' / ')}; ${figure(median(runs.map((it) => it.bytesPerSecond)))}`;
     };
+    row([
+      trouble.id,
+      cell((seed, network) => waggleSwarm(size, seed, network)),
+      cell((seed, network) => memberlistSwarm(size, seed, network)),
+    ]);
+  }
+}
+
+/** Objections and self-doubt gather while the trouble lasts; so it lasts for a while before. */
+const TROUBLED_MS = 20_000;
+
+function troubleTable(): void {
+  const size = Math.min(50, largest);
+  head(
+    `A killed node, one of ${size} that is well itself, is dead for the first, for all others that are well, in trouble (ms; medians of 5, worst of all in brackets)`,
+    'trouble',
+    'Waggle',
+    'memberlist',
+  );
+  for (const trouble of TROUBLES) {
+    const cell = (swarm: Swarm): string =>
+      times([1, 2, 3, 4, 5].map((seed) => detection(troubled(trouble, swarm, seed), TROUBLED_MS, 1)));
     row([
       trouble.id,
       cell((seed, network) => waggleSwarm(size, seed, network)),
@@ -337,6 +306,7 @@ const TABLES: Readonly<Record<string, () => void>> = {
   quiet: quietTable,
   work: workTable,
   false: falseTable,
+  trouble: troubleTable,
   parting: partingTable,
   crowd: crowdTable,
   spread: spreadTable,

@@ -32,10 +32,6 @@ export class Suspicion {
     return this.#startMs + suspicionMs(this.#bounds, this.#accusers.size - 1);
   }
 
-  get accusers(): ReadonlySet<string> {
-    return this.#accusers;
-  }
-
   /** @returns true when this accuser is new and still wanted: only then is it worth telling others. */
   confirm(accuser: string): boolean {
     if (this.#accusers.has(accuser) || this.#accusers.size > this.#bounds.wanted) return false;

@@ -3,6 +3,7 @@ import { Awareness } from './awareness.ts';
 import { BroadcastQueue } from './broadcast-queue.ts';
 import { isGone, MemberList, type Standing, supersedes } from './member-list.ts';
 import type { Peer } from './message.ts';
+import { Objections } from './objections.ts';
 import { Prober } from './prober.ts';
 import { ProbeOrder } from './probe-order.ts';
 import type { Roster } from './roster.ts';
@@ -52,6 +53,7 @@ export class SwimCore {
   readonly #awareness: Awareness;
   readonly #queue = new BroadcastQueue();
   readonly #suspicions = new Map<string, Suspicion>();
+  readonly #objections: Objections;
   readonly #order: ProbeOrder;
   readonly #prober: Prober;
   #incarnation: number;
@@ -75,12 +77,13 @@ export class SwimCore {
     this.#incarnation = options.incarnation;
     this.#members = new MemberList(options.nodeId);
     this.#awareness = new Awareness(options.preset.awarenessMax);
+    this.#objections = new Objections(options.preset.objectionFadeMs);
     this.#order = new ProbeOrder(random);
     this.#prober = new Prober(options.preset, this.#awareness, {
       send: (to, kind, content) => this.#send(to, kind, content),
       helpers: (count, except) =>
         this.#members.sample(count, random, ({ state }, nodeId) => state === 'alive' && nodeId !== except),
-      reached: () => undefined,
+      objections: (nodeId) => this.#objections.of(nodeId, this.#nowMs),
       unreached: (nodeId) => this.#unreached(nodeId),
     });
   }
@@ -157,7 +160,7 @@ export class SwimCore {
   leave(nowMs: number): SwimEffects {
     this.#begin(nowMs);
     this.#leaving = true;
-    this.#queue.put([this.#selfNews('left')]);
+    this.#queue.put(this.#selfNews('left'));
     const wanted = Math.max(TELL_ALL, 2 * retransmitLimit(this.#preset, this.#members.size));
     this.#gossip(wanted);
     return this.#finish();
@@ -212,7 +215,7 @@ export class SwimCore {
     }
     if (news.state !== 'suspect' || known.state !== 'suspect' || news.incarnation !== known.incarnation) return;
     const suspicion = this.#suspicions.get(news.nodeId);
-    if (suspicion?.confirm(news.accuser) === true) this.#spreadSuspicion(news.nodeId, known.incarnation, suspicion);
+    if (suspicion?.confirm(news.accuser) === true) this.#queue.add(news);
   }
 
   #accept(news: MemberNews, known: Standing, passOn: boolean): void {
@@ -222,8 +225,9 @@ export class SwimCore {
     if (state !== known.state) this.#effects.changed.add(nodeId);
     if (state === 'suspect') return this.#suspect(news);
     this.#suspicions.delete(nodeId);
+    if (known.state === 'suspect' && state === 'alive') this.#objections.add(nodeId, this.#nowMs);
     if (isGone(state)) this.#prober.drop(nodeId);
-    if (passOn) this.#queue.put([{ nodeId, state, incarnation, accuser: '' }]);
+    if (passOn) this.#queue.put({ nodeId, state, incarnation, accuser: '' });
   }
 
   #suspect(news: MemberNews): void {
@@ -234,14 +238,10 @@ export class SwimCore {
     const suspicion = new Suspicion(bounds, news.accuser, this.#nowMs);
     if (this.#suspicions.size === 0) this.#nextCheckAtMs = this.#nowMs + CHECK_MS;
     this.#suspicions.set(news.nodeId, suspicion);
-    this.#spreadSuspicion(news.nodeId, news.incarnation, suspicion);
+    this.#queue.put(news);
     const peer = this.#members.peer(news.nodeId);
     if (peer === undefined || this.#prober.isProbing(peer.nodeId)) return;
     if (this.#random() < this.#preset.confirmingProbes / Math.max(1, members - 1)) this.#probe(peer);
-  }
-
-  #spreadSuspicion(nodeId: string, incarnation: number, suspicion: Suspicion): void {
-    this.#queue.put([...suspicion.accusers].map((accuser) => ({ nodeId, state: 'suspect', incarnation, accuser })));
   }
 
   /** What others believe of this node: it objects to all but a farewell of its own. */
@@ -255,7 +255,7 @@ export class SwimCore {
   }
 
   #announceSelf(): void {
-    this.#queue.put([this.#selfNews('alive')]);
+    this.#queue.put(this.#selfNews('alive'));
   }
 
   #selfNews(state: 'alive' | 'left'): MemberNews {
@@ -273,7 +273,7 @@ export class SwimCore {
         return;
       }
       case 'ack':
-        return this.#prober.acked(from, sequence);
+        return this.#prober.acked(from, sequence, this.#nowMs);
       case 'nack':
         return this.#prober.nacked(from, sequence);
       case 'state':
@@ -389,6 +389,7 @@ export class SwimCore {
 
   #forget(nodeId: string): void {
     this.#suspicions.delete(nodeId);
+    this.#objections.forget(nodeId);
     this.#queue.drop(nodeId);
     this.#prober.drop(nodeId);
   }

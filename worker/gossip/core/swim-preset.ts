@@ -37,6 +37,8 @@ export interface SwimPreset {
   reconnectIntervalMs: number;
   /** The dead are told the news this long: one that is not dead can object. */
   gossipToDeadMs: number;
+  /** A member that has just objected is waited for as if s were greater by 1, for so long; see Objections. */
+  objectionFadeMs: number;
   /** Greatest s (Lifeguard's S). */
   awarenessMax: number;
   /** A timer that is later than this means that the node itself stood still: its deadlines are moved. */
@@ -50,7 +52,7 @@ export interface SwimPreset {
 export const LAN: SwimPreset = {
   probeIntervalMs: 500,
   probesPerInterval: 4,
-  pingAgainMs: 100,
+  pingAgainMs: 50,
   probeTimeoutMs: 200,
   probeDeadlineMs: 450,
   indirectProbes: 3,
@@ -65,6 +67,7 @@ export const LAN: SwimPreset = {
   pushPullIntervalMs: 5_000,
   reconnectIntervalMs: 1_000,
   gossipToDeadMs: 30_000,
+  objectionFadeMs: 30_000,
   awarenessMax: 8,
   stallMs: 50,
 };
@@ -87,7 +90,7 @@ export const WAN: SwimPreset = {
 export const LOCAL: SwimPreset = {
   ...LAN,
   probeIntervalMs: 200,
-  pingAgainMs: 40,
+  pingAgainMs: 20,
   probeTimeoutMs: 80,
   probeDeadlineMs: 200,
   gossipIntervalMs: 50,

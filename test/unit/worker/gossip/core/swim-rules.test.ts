@@ -90,9 +90,9 @@ describe('suspicion (Lifeguard 4.2)', () => {
 describe('BroadcastQueue', () => {
   it('sends each piece as often as the limit says, the least sent first', () => {
     const queue = new BroadcastQueue();
-    queue.put([news('a')]);
+    queue.put(news('a'));
     expect(queue.take(1_000, 2, 4).map((each) => each.nodeId)).toEqual(['a']);
-    queue.put([news('b')]);
+    queue.put(news('b'));
     expect(queue.take(newsSizeBytes(news('b')), 1, 4).map((each) => each.nodeId)).toEqual(['b']);
     expect(queue.take(1_000, 2, 4).map((each) => each.nodeId)).toEqual(['b', 'a']);
     expect(queue.take(1_000, 1, 4).map((each) => each.nodeId)).toEqual(['b']);
@@ -106,7 +106,7 @@ describe('BroadcastQueue', () => {
     const queue = new BroadcastQueue();
     const last = new Map<string, MemberState>();
     for (const [n, state] of puts) {
-      queue.put([news(`node-${n}`, state)]);
+      queue.put(news(`node-${n}`, state));
       last.set(`node-${n}`, state);
     }
     const counts = new Map<string, number>();
