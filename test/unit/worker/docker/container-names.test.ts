@@ -140,10 +140,14 @@ describe('on a fake engine', () => {
     expect(known()).toEqual(['one 10.9.1.5  false']);
     const seen: string[] = [];
     parts.names.onChange(() => seen.push(known().join()));
-    const look = parts.names.refresh(networkId);
-    fake.emit('container', 'start', container.id, {});
-    await look;
-    container.state.Status = 'running';
+    const meanwhile = async (): Promise<void> => {
+      container.state.Status = 'running';
+      fake.emit('container', 'start', container.id, {});
+      await eventually('the start', () => seen.length > 0, QUICK);
+    };
+    fake.faults.push({ match: /^GET \/containers\/json/, kind: 'late', meanwhile });
+    await parts.names.refresh(networkId);
+    expect(known()).toEqual(['one 10.9.1.5  true']);
     await parts.names.refresh(networkId);
     expect(seen).toEqual(['one 10.9.1.5  true']);
   });
