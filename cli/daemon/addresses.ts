@@ -10,7 +10,7 @@ export interface HostPort {
   port: number;
 }
 
-export const DEFAULT_LISTEN_PORT = 2377;
+const DEFAULT_LISTEN_PORT = 2377;
 const MIN_DATA_PATH_PORT = 1024;
 const MAX_DATA_PATH_PORT = 49_151;
 const BAD_DATA_PATH_ADDRESS =

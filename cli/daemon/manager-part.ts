@@ -97,6 +97,7 @@ export function hasRaftLog(dataDir: string): boolean {
   return existsSync(path.join(dataDir, RAFT_FOLDER, LOG_FILE));
 }
 
+/** For a manager that joins; no ID is used again. */
 export function newRaftId(): number {
   return randomInt(1, MAX_RAFT_ID);
 }

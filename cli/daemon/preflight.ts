@@ -71,7 +71,7 @@ export function checkDataPathPort(port: number): void {
 }
 
 /** Pure: inode numbers of the sockets on `port` in the kernel's list of UDP sockets. */
-export function udpInodesOn(table: string, port: number): string[] {
+function udpInodesOn(table: string, port: number): string[] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return table
     .split('\n')

@@ -7,6 +7,7 @@ import { WaggleError } from '../../proto/runtime/errors.ts';
 const PATIENCE_MS = 10_000;
 const POLL_MS = 50;
 
+/** Said while a node starts, when it has taken longer than anybody waits. */
 export const RETURNING = 'this node is on its way back into the swarm';
 
 export interface ReturningControlModules {

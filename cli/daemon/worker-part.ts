@@ -37,7 +37,7 @@ import { splitHostPort } from './addresses.ts';
 import type { MemberConfig } from './member-config.ts';
 import { checkDataPathPort } from './preflight.ts';
 
-export const GOSSIP_PORT = 7946;
+const GOSSIP_PORT = 7946;
 /** As long as Docker's join waits for a manager. */
 const FIRST_FACTS_MS = 20_000;
 const TWIN_OPTION = 'waggle.network';

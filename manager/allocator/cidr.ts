@@ -37,6 +37,7 @@ export function formatAddress(address: bigint): string {
   return new ipaddr.IPv6(parts).toRFC5952String();
 }
 
+/** By where the number stands. */
 export function familyOf(address: bigint): Family {
   return address >> 32n === MAPPED >> 32n ? 4 : 6;
 }
@@ -56,6 +57,7 @@ export function blockOf(address: bigint, bits: number): Cidr {
   return { base: (address >> shift) << shift, bits };
 }
 
+/** As it is written, of either family. */
 export function formatCidr(block: Cidr): string {
   return `${formatAddress(block.base)}/${prefixLength(block)}`;
 }
@@ -83,6 +85,7 @@ export function endsOf(block: Cidr): bigint[] {
   return familyOf(block.base) === 4 ? [block.base, lastOf(block)] : [block.base];
 }
 
+/** An address of the other family is in no block. */
 export function contains(block: Cidr, address: bigint): boolean {
   return address >= block.base && address <= lastOf(block);
 }

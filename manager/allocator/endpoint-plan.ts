@@ -9,7 +9,7 @@ import type { PortBook } from './port-book.ts';
 type Settled = Required<Pick<PortConfig, 'Protocol' | 'TargetPort' | 'PublishMode'>> & PortConfig;
 
 /** The networks of a service: those of its task template, or the deprecated ones beside it (swarmkit serviceNetworks). */
-export function serviceNetworks(service: ServiceObject): readonly NetworkAttachmentConfig[] {
+function serviceNetworks(service: ServiceObject): readonly NetworkAttachmentConfig[] {
   const ofTasks = service.Spec.TaskTemplate.Networks ?? [];
   return ofTasks.length > 0 ? ofTasks : (service.Spec.Networks ?? []);
 }

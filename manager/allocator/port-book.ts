@@ -1,6 +1,6 @@
 /** Dynamic range of swarmkit's port allocator. */
 export const DYNAMIC_PORT_START = 30000;
-export const DYNAMIC_PORT_END = 32767;
+const DYNAMIC_PORT_END = 32767;
 
 type Key = `${string}/${number}`;
 

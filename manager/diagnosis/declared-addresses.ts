@@ -16,6 +16,7 @@ export interface AddressHolder {
 /** Holders by `networkId address`, without prefix length; more than one is a fault. */
 export type DeclaredAddresses = ReadonlyMap<string, readonly AddressHolder[]>;
 
+/** Key of DeclaredAddresses; a prefix length does not count. */
 export function addressKey(networkId: string, address: string): string {
   return `${networkId} ${bare(address)}`;
 }

@@ -4,7 +4,7 @@ import { rootDigest } from '../../proto/objects/join-token.ts';
 import type { NodeObject } from '../../proto/objects/node.ts';
 import type { ReadTx } from '../store/transaction.ts';
 
-export const DEFAULT_HEARTBEAT_PERIOD_MS = 5000;
+const DEFAULT_HEARTBEAT_PERIOD_MS = 5000;
 const NANOSECONDS_PER_MS = 1e6;
 
 export type SessionMessage = waggle.dispatcher.SessionMessage;

@@ -71,7 +71,7 @@ export class StatusWriter {
 }
 
 /** Pure: whether this report of this node is news about the task. */
-export function advances(task: TaskObject, nodeId: string, status: TaskStatus): boolean {
+function advances(task: TaskObject, nodeId: string, status: TaskStatus): boolean {
   if (task.NodeID !== nodeId || !isTaskState(status.State)) return false;
   const order = compareTaskStates(task.Status.State, status.State);
   if (order > 0 || !mayMove('agent', task.Status.State, status.State)) return false;

@@ -50,6 +50,7 @@ export function errorReply(thrown: unknown): { status: number; message: string }
   return { status: STATUS[thrown.code], message };
 }
 
+/** In the words of Docker's clients, who look for them. */
 export function engineUnreachable(socketPath: string, cause?: unknown): WaggleError {
   return new WaggleError(
     'unavailable',

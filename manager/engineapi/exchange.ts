@@ -42,6 +42,7 @@ const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 const VERSIONED = /^(\/v(\d[\d.]*))(\/.*)$/;
 
+/** Takes a request's URL apart, whether it names the server or not. */
 export function parseTarget(url: string): RequestTarget {
   const local = url.startsWith('/') ? url : url.replace(/^[a-z]+:\/\/[^/]*/i, '');
   const mark = local.indexOf('?');
@@ -109,6 +110,7 @@ export function parseJson<T extends object>(body: Buffer, type: BodyType): T {
   throw new WaggleError('invalid-argument', `json: cannot unmarshal ${kind} into Go value of type ${type}`);
 }
 
+/** As `send`, of anything that JSON can say. */
 export function sendJson(res: ServerResponse, status: number, value: unknown): void {
   // A text leaves in one piece with the head.
   send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
@@ -121,6 +123,7 @@ export function sendEmpty(res: ServerResponse, status: number): void {
   res.writeHead(status).end();
 }
 
+/** Nothing when an answer has begun, or nobody is there any more. */
 export function send(res: ServerResponse, status: number, contentType: string, body: Buffer | string): void {
   if (res.headersSent || res.destroyed) return;
   res.setHeader('Content-Type', contentType);

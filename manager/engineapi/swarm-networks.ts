@@ -117,7 +117,7 @@ export class SwarmNetworks {
  * Docker's order: exact ID, exact name, unique beginning of an ID.
  * @throws WaggleError not-found, invalid-argument.
  */
-export function matchNetwork(term: string, candidates: readonly FoundNetwork[]): FoundNetwork {
+function matchNetwork(term: string, candidates: readonly FoundNetwork[]): FoundNetwork {
   const byId = candidates.find(({ network }) => network.Id === term);
   if (byId !== undefined) return byId;
   const byName = candidates.filter(({ network }) => network.Name === term);

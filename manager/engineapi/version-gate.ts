@@ -60,7 +60,7 @@ export function isServed(version: string | undefined, versions: EngineVersions):
 }
 
 /** By number, part by part: 1.9 comes before 1.10. */
-export function compareVersions(a: string, b: string): number {
+function compareVersions(a: string, b: string): number {
   const left = a.split('.').map(Number);
   const right = b.split('.').map(Number);
   for (let index = 0; index < Math.max(left.length, right.length); index++) {

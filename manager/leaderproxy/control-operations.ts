@@ -35,8 +35,10 @@ const OPERATIONS: Readonly<Record<ControlOperation, true>> = {
   removeConfig: true,
 };
 
+/** Names of all operations that managers ask each other for. */
 export const CONTROL_OPERATIONS = Object.keys(OPERATIONS) as readonly ControlOperation[];
 
+/** Whether a peer's word is the name of an operation. */
 export function isControlOperation(name: string): name is ControlOperation {
   return Object.hasOwn(OPERATIONS, name);
 }

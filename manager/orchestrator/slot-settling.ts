@@ -17,6 +17,7 @@ export interface Settling {
   wakeAtMs: number;
 }
 
+/** What is to be done for one slot now, and when to look at it again. */
 export function settleSlot(slot: Slot, view: ServiceView): Settling {
   const ended = slot.runnable.filter((task) => hasEnded(task) || isLost(task, view));
   const live = slot.runnable.filter((task) => !ended.includes(task));

@@ -31,7 +31,7 @@ export interface MembershipModules {
  * cost the quorum. The same again changes nothing; another address replaces the one known. Leader only.
  * @throws WaggleError failed-precondition for a node that is not to be a manager.
  */
-export async function joinRaft(
+async function joinRaft(
   modules: MembershipModules,
   request: { nodeId: string; raftId: RaftId; address: string },
 ): Promise<RaftMember[]> {

@@ -4,7 +4,7 @@ import { compareTaskStates, isTerminal } from '../../proto/objects/task-state.ts
 import { groupKey, NodeInfo } from './node-info.ts';
 
 /** True from the moment a task has its node until it has ended: it uses that node's resources. */
-export function occupiesNode(task: TaskObject): boolean {
+function occupiesNode(task: TaskObject): boolean {
   return task.NodeID !== '' && compareTaskStates(task.Status.State, 'assigned') >= 0 && !isTerminal(task.Status.State);
 }
 

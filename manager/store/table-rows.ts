@@ -68,6 +68,7 @@ export class TableRows<T extends TableName> {
 /** One TableRows per table. */
 export type TableSet = { readonly [T in TableName]: TableRows<T> };
 
+/** A state without any rows. */
 export function emptyTables(): TableSet {
   return Object.fromEntries(TABLE_NAMES.map((table) => [table, new TableRows(table)])) as unknown as TableSet;
 }

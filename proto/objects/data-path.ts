@@ -8,7 +8,7 @@ import { isEncrypted } from './tunnel.ts';
 export type DataPath = 'vxlan' | 'routed';
 
 /** Driver option of a network: `network create -o waggle.datapath=routed`. */
-export const DATA_PATH_OPTION = 'waggle.datapath';
+const DATA_PATH_OPTION = 'waggle.datapath';
 
 const DATA_PATHS: readonly DataPath[] = ['vxlan', 'routed'];
 

@@ -29,6 +29,7 @@ export function isTunnelKey(text: string): boolean {
   return KEY.test(text);
 }
 
+/** Four decimals within TUNNEL_RANGE. */
 export function isTunnelAddress(text: string): boolean {
   const octets = text.split('.');
   return (

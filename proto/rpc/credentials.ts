@@ -15,7 +15,7 @@ export interface TlsSource {
 }
 
 /** Every manager's certificate carries this name, whatever address it is reached by (swarmkit ca/config.go). */
-export const MANAGER_SERVER_NAME = 'swarm-manager';
+const MANAGER_SERVER_NAME = 'swarm-manager';
 
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 

@@ -47,6 +47,7 @@ export function nodeRemoved(nodeId: string): WaggleError {
   return new WaggleError('permission-denied', `${PERMISSION_DENIED}: node ${nodeId} ${WAS_REMOVED}`);
 }
 
+/** Whether a manager's refusal says so; see `nodeRemoved`. */
 export function isNodeRemoved(error: unknown): boolean {
   return error instanceof WaggleError && error.code === 'permission-denied' && error.message.endsWith(WAS_REMOVED);
 }

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'internal'
   | 'unknown';
 
+/** A failure that is told to users or peers: the code decides the status of HTTP and gRPC, the message is in Docker's words where it has any. */
 export class WaggleError extends Error {
   override readonly name = 'WaggleError';
   readonly code: ErrorCode;

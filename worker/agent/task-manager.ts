@@ -34,6 +34,8 @@ export class TaskManager implements Startable {
   readonly #workers = new Map<string, TaskWorker>();
   /** Networks whose file is not up to date. */
   readonly #dirtyNetworks = new Set<string>();
+  /** Records of removed tasks that are on their way off the disk. */
+  readonly #forgetting = new Set<Promise<void>>();
   readonly #abort = new AbortController();
   #writing: Promise<void> | undefined;
   #sweeping: Promise<void> | undefined;
@@ -64,6 +66,7 @@ export class TaskManager implements Startable {
   async stop(): Promise<void> {
     this.#abort.abort(new WaggleError('aborted', 'the agent stops'));
     await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
+    await Promise.all(this.#forgetting);
     await this.#writing;
     await this.#sweeping;
   }
@@ -144,7 +147,11 @@ export class TaskManager implements Startable {
     this.#workers.delete(id);
     this.assigned.tasks.delete(id);
     this.assigned.announce();
-    void this.#forget(id).then(() => this.#emptied?.());
+    const forgotten = this.#forget(id).then(() => {
+      this.#forgetting.delete(forgotten);
+      this.#emptied?.();
+    });
+    this.#forgetting.add(forgotten);
     // Assigned again while it was being removed.
     if (!row.unassigned) this.#assign(row.task, undefined);
   }

@@ -57,6 +57,7 @@ export function endpointsOf(
   });
 }
 
+/** True when nobody needs to be told of the second. */
 export function sameEndpoint(a: ContainerEndpoint, b: ContainerEndpoint): boolean {
   return (
     a.containerId === b.containerId &&

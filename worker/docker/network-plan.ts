@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import type { AssignedNetwork } from '../network/assigned-network.ts';
 
 /** Marks our engine networks, as label and as driver option; the value is the swarm network's ID. */
-export const NETWORK_KEY = 'waggle.network';
+const NETWORK_KEY = 'waggle.network';
 
 /** What of `GET /networks` is read. */
 export type EngineNetwork = Pick<Docker.NetworkInspectInfo, 'Id' | 'Name' | 'Driver' | 'Created'> & {

@@ -30,6 +30,7 @@ export interface Executor {
   existingTasks(): Promise<string[]>;
 }
 
+/** A step of a task failed; when it is temporary the same step is tried again. */
 export class TaskError extends Error {
   override readonly name = 'TaskError';
   readonly temporary: boolean;

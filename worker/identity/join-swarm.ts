@@ -14,7 +14,7 @@ import { Identity } from './identity.ts';
 import type { IdentityStore } from './identity-store.ts';
 import { type IssuedMaterial, issuedMaterial } from './issued-material.ts';
 
-export const DEFAULT_MANAGER_PORT = 2377;
+const DEFAULT_MANAGER_PORT = 2377;
 /** As Docker's join: 20 s in total. */
 const TOTAL_MS = 20_000;
 const CALL_MS = 5000;

@@ -42,7 +42,7 @@ function familyIn({ ipv4 = false, ipv6 = false }: Flags): string | undefined {
 }
 
 /** The ends, a line per hop, what to do below each that is broken, and where the first one is. */
-export async function traceLines({ From, To, Network, Hops }: NetworkTrace): Promise<string[]> {
+async function traceLines({ From, To, Network, Hops }: NetworkTrace): Promise<string[]> {
   const rows = await table(Hops.map((hop) => [hop.Node || '-', hop.Hop, seen(hop)]));
   const hops = Hops.flatMap((hop, index) => [
     `${mark(hop)} ${rows[index] ?? ''}`,

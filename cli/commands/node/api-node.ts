@@ -14,12 +14,13 @@ export interface ApiNode {
 }
 
 /** `self` is this node. */
-export async function resolveNode(context: Context, ref: string): Promise<string> {
+async function resolveNode(context: Context, ref: string): Promise<string> {
   if (ref !== 'self') return ref;
   const { Swarm } = await context.client.get<{ Swarm: { NodeID: string } }>('/info');
   return Swarm.NodeID;
 }
 
+/** @param ref ID, name, or `self`. */
 export async function getNode(context: Context, ref: string): Promise<ApiNode> {
   return context.client.get<ApiNode>(`/nodes/${encodeURIComponent(await resolveNode(context, ref))}`);
 }

@@ -14,6 +14,7 @@ export interface ApiService {
   ServiceStatus?: { RunningTasks: number; DesiredTasks: number; CompletedTasks?: number };
 }
 
+/** @param insertDefaults with what the server takes for what the spec leaves out. */
 export function getService(context: Context, ref: string, insertDefaults = false): Promise<ApiService> {
   const query = { insertDefaults: insertDefaults ? true : undefined };
   return context.client.get<ApiService>(`/services/${encodeURIComponent(ref)}`, query);
@@ -36,6 +37,7 @@ export async function putService(
   for (const warning of answer.Warnings ?? []) context.warn(warning);
 }
 
+/** In Docker's words. */
 export function modeOf(spec: ServiceSpec): string {
   if (spec.Mode?.Global !== undefined) return 'global';
   if (spec.Mode?.ReplicatedJob !== undefined) return 'replicated job';

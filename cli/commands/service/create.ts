@@ -53,7 +53,7 @@ interface Created {
 }
 
 /** The spec that a command line asks for; what it does not say stays absent. */
-export function createSpec(flags: Flags, [image = '', ...args]: readonly string[], host: HostEnvironment): ServiceSpec {
+function createSpec(flags: Flags, [image = '', ...args]: readonly string[], host: HostEnvironment): ServiceSpec {
   const spec: ServiceSpec = {
     Name: flags.name ?? '',
     Labels: {},

@@ -61,7 +61,7 @@ export const addUpdate: Verb = (noun, act) => {
 };
 
 /** What the flags change in a spec. Lists that have become empty are left out, as Docker's own client has it. */
-export function changeSpec(spec: ServiceSpec, flags: Flags, host: HostEnvironment): void {
+function changeSpec(spec: ServiceSpec, flags: Flags, host: HostEnvironment): void {
   const { TaskTemplate } = spec;
   const env = flags['envAdd'] as string[] | undefined;
   if (flags.image !== undefined) TaskTemplate.ContainerSpec = { ...TaskTemplate.ContainerSpec, Image: flags.image };

@@ -56,7 +56,7 @@ export const addInit: Verb = (noun, act) => {
 };
 
 /** @throws CommandError */
-export function assertAvailability(given: string): void {
+function assertAvailability(given: string): void {
   if (['active', 'pause', 'drain'].includes(given)) return;
   throw new CommandError(`invalid availability "${given}", only active, pause and drain are supported`);
 }

@@ -4,11 +4,13 @@ import type { ServiceObject, UpdateStatus } from '../../../proto/objects/service
 import { rfc3339 } from '../../../proto/runtime/clock.ts';
 import { timeOf } from '../task/task-life.ts';
 
+/** True after a failure, until the service is changed. */
 export function isPaused(service: ServiceObject): boolean {
   const state = service.UpdateStatus?.State;
   return state === 'paused' || state === 'rollback_paused';
 }
 
+/** True from the failure, or the request, until all tasks are of the former spec. */
 export function isRollingBack(service: ServiceObject): boolean {
   return service.UpdateStatus?.State === 'rollback_started';
 }
@@ -26,11 +28,13 @@ export function beganAtMs(service: ServiceObject): number {
   return timeOf(service.UpdateStatus?.StartedAt ?? '');
 }
 
+/** Begins an update. */
 export function started(service: ServiceObject, nowMs: number): ServiceObject {
   const status: UpdateStatus = { State: 'updating', StartedAt: rfc3339(nowMs), Message: 'update in progress' };
   return { ...service, UpdateStatus: status };
 }
 
+/** Ends the update or rollback that is under way. */
 export function completed(service: ServiceObject, nowMs: number): ServiceObject {
   const end: UpdateStatus = isRollingBack(service)
     ? { State: 'rollback_completed', Message: 'rollback completed' }

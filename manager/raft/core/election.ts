@@ -87,6 +87,7 @@ export function isSticky(state: RaftState, vote: Vote): boolean {
   return !vote.transfer && leaderOf(state) !== 0 && state.electionElapsed < state.options.electionTicks;
 }
 
+/** Grants at most one vote a term, to whoever's log is up to date (paper 5.2, 5.4.1); pre-votes bind nothing (thesis 9.6). */
 export function handleVote(state: RaftState, vote: Vote): void {
   const free = state.vote === vote.from || (state.vote === 0 && leaderOf(state) === 0);
   const mayVote = free || (vote.preVote && vote.term > state.term);
@@ -100,6 +101,7 @@ export function handleVote(state: RaftState, vote: Vote): void {
   sendAfterPersist(state, { type: 'vote-response', to: vote.from, term, preVote: vote.preVote, granted });
 }
 
+/** Counts an answer; a majority makes the candidate out of the pre-candidate, and the leader out of the candidate. */
 export function handleVoteResponse(state: RaftState, response: VoteResponse): void {
   const { role } = state;
   const expected = response.preVote ? 'pre-candidate' : 'candidate';

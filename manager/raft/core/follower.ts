@@ -3,6 +3,7 @@ import { type RaftState, sendAfterPersist } from './state.ts';
 
 /** A follower's part of replication (Raft paper, figure 2 and 7). */
 
+/** Takes entries behind one that both have, or says where the two logs may agree (paper 5.3). */
 export function handleAppend(state: RaftState, append: Append): void {
   const { log } = state;
   if (append.prevIndex < log.committed) {
@@ -26,6 +27,7 @@ export function handleAppend(state: RaftState, append: Append): void {
   accept(state, append.from, matched);
 }
 
+/** Learns of commits, which the leader tells no further than this member's log is known to match. */
 export function handleHeartbeat(state: RaftState, heartbeat: Heartbeat): void {
   state.log.commitTo(heartbeat.commit);
   sendAfterPersist(state, { type: 'heartbeat-response', to: heartbeat.from, context: heartbeat.context });

@@ -79,6 +79,7 @@ export function appendOwn(
   return first;
 }
 
+/** Sends everybody what is new to them. */
 export function broadcastAppend(state: RaftState, role: LeaderRole): void {
   for (const to of role.progress.keys()) {
     if (to !== state.options.id) sendAppends(state, role, to);
@@ -86,7 +87,7 @@ export function broadcastAppend(state: RaftState, role: LeaderRole): void {
 }
 
 /** Sends entries as far as the window goes; nothing when there are none. */
-export function sendAppends(state: RaftState, role: LeaderRole, to: RaftId): void {
+function sendAppends(state: RaftState, role: LeaderRole, to: RaftId): void {
   while (sendAppend(state, role, to, false)) {
     // Each round moves `next`.
   }
@@ -117,6 +118,7 @@ function sendSnapshot(state: RaftState, role: LeaderRole, to: RaftId, progress: 
   role.progress.set(to, becomeSnapshot(progress, state.snapshot.index));
 }
 
+/** Moves the member's progress and, with it, the commit index (paper 5.3). */
 export function handleAppendResponse(state: RaftState, role: LeaderRole, response: AppendResponse): void {
   const progress = role.progress.get(response.from);
   if (progress === undefined) return;
@@ -141,6 +143,7 @@ export function handleAppendResponse(state: RaftState, role: LeaderRole, respons
   finishTransfer(state, role, response.from);
 }
 
+/** The member lives: what it may have lost is sent again, and a read that waits for a quorum has one more. */
 export function handleHeartbeatResponse(state: RaftState, role: LeaderRole, response: HeartbeatResponse): void {
   const progress = role.progress.get(response.from);
   if (progress === undefined) return;
@@ -210,7 +213,7 @@ export function tickLeader(state: RaftState, role: LeaderRole): boolean {
   return true;
 }
 
-export function broadcastHeartbeat(state: RaftState, role: LeaderRole): void {
+function broadcastHeartbeat(state: RaftState, role: LeaderRole): void {
   role.heartbeatElapsed = 0;
   const context = role.reads.lastContext;
   for (const [to, progress] of role.progress) {

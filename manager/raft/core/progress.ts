@@ -38,6 +38,7 @@ export interface FlowLimits {
   maxInflightBytes: number;
 }
 
+/** Of a member of whose log nothing is known: asked from `next` on. */
 export function newProgress(next: number): ProbeProgress {
   return { state: 'probe', match: 0, next, recentlyActive: false, paused: false };
 }

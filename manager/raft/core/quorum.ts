@@ -27,12 +27,14 @@ export function majorityVote(voters: readonly RaftId[], votes: ReadonlyMap<RaftI
   return granted + open >= needed ? 'pending' : 'lost';
 }
 
+/** Both majorities of a joint membership must agree (paper section 6). */
 export function voteResult(configuration: Configuration, votes: ReadonlyMap<RaftId, boolean>): VoteResult {
   const results = [majorityVote(configuration.voters, votes), majorityVote(configuration.outgoing, votes)];
   if (results.includes('lost')) return 'lost';
   return results.includes('pending') ? 'pending' : 'won';
 }
 
+/** In either half of a joint membership. */
 export function isVoter(configuration: Configuration, id: RaftId): boolean {
   return configuration.voters.includes(id) || configuration.outgoing.includes(id);
 }
@@ -43,6 +45,7 @@ export function membersOf(configuration: Configuration): RaftId[] {
   return [...new Set([...voters, ...outgoing, ...learners, ...learnersNext])].toSorted((a, b) => a - b);
 }
 
+/** Between two memberships, where both majorities count. */
 export function isJoint(configuration: Configuration): boolean {
   return configuration.outgoing.length > 0;
 }

@@ -85,6 +85,7 @@ function complete(state: RaftState, draft: Draft): Message {
   return { term: state.term, ...draft, from: state.options.id } as Message;
 }
 
+/** 0 when this member knows of none. */
 export function leaderOf(state: RaftState): RaftId {
   if (state.role.kind === 'leader') return state.options.id;
   return state.role.kind === 'follower' ? state.role.leader : 0;

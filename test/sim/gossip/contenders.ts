@@ -6,7 +6,7 @@ import { quietBytes } from './theory.ts';
 /** A membership protocol with some figures, to be compared with another that sends as much. */
 export interface Contender {
   name: string;
-  swarm(seed: number, network?: Network): Membership;
+  swarm: (seed: number, network?: Network) => Membership;
 }
 
 /** A ping or an ack with nothing on it, and its headers: of SwimNode, of MemberlistNode. */

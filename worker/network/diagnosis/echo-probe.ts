@@ -5,7 +5,7 @@ import { command } from '../system/command.ts';
 const CHILD = fileURLToPath(new URL('./echo-child.ts', import.meta.url));
 
 /**
- * Sends up to three echo requests of one size, never fragmented, and waits a second for the answer to each.
+ * Sends up to three echo requests of one size, never fragmented, 300 ms apart, and waits a second after the last for an answer.
  * @param namespace path of the network namespace to send from; absent for the daemon's own.
  * @throws WaggleError internal when the namespace cannot be entered.
  */

@@ -11,7 +11,7 @@ import type { NetworkFacts, NetworkSubnet } from '../overlay/overlay-state.ts';
 import type { PluginBackend } from '../plugin/plugin-protocol.ts';
 import type { LeaseBook } from './lease-book.ts';
 
-export const NETWORK_OPTION = 'waggle.network';
+const NETWORK_OPTION = 'waggle.network';
 const GATEWAY_REQUEST = 'com.docker.network.gateway';
 
 export interface IpamDriverModules {

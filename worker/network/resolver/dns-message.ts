@@ -8,7 +8,7 @@ type PacketInstance = ReturnType<typeof Packet.parse>;
  * Seconds that a client may keep our answers. 1: a name must not point to a dead task for longer than the swarm takes to
  * notice (2-3 s), asking again costs a tenth of a millisecond, and 0 is misread by some caches as "no limit".
  */
-export const ANSWER_TTL_SECONDS = 1;
+const ANSWER_TTL_SECONDS = 1;
 
 const HEADER_BYTES = 12;
 const PLAIN_UDP_BYTES = 512;

@@ -43,6 +43,7 @@ const call = {
 
 const home = openSync('/proc/self/ns/net', 'r');
 
+/** What the kernel refused, with its number. */
 export class SystemCallError extends Error {
   override readonly name = 'SystemCallError';
   readonly errno: number;
@@ -112,6 +113,7 @@ export function udpSocket(address: string, port: number, mark: number): number {
   });
 }
 
+/** @returns a listening socket. @throws SystemCallError */
 export function tcpListener(address: string, port: number): number {
   return opened(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0, (fd) => {
     option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -129,6 +131,7 @@ export function tcpConnection(address: string, port: number, mark: number): numb
   });
 }
 
+/** The port that a socket was given. */
 export function localPort(fd: number): number {
   const address = Buffer.alloc(16);
   const length = Buffer.alloc(4);

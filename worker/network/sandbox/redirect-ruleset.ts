@@ -11,6 +11,7 @@
  * Priority -110 is before Docker's own redirect (-100).
  */
 
+/** Where containers find Docker's resolver. */
 export const RESOLVER_ADDRESS = '127.0.0.11';
 export const DNS_PORT = 53;
 /** On sockets of ours that ask Docker's resolver. */
@@ -59,6 +60,7 @@ export function installBatch(port: number, replace: boolean, sequence: number): 
   return { bytes, last: sequence + 6 };
 }
 
+/** Removes the table, made first so that none is no error. One transaction. */
 export function removeBatch(sequence: number): Batch {
   const table = text(1, TABLE);
   const bytes = Buffer.concat([

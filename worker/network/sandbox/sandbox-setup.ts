@@ -70,6 +70,7 @@ export function redirectedPort(path: string): number {
   return inNamespace(path, installedPort);
 }
 
+/** Takes the redirect away: queries go to Docker's resolver again. No redirect is no error. */
 export function tearDownSandbox(path: string): void {
   inNamespace(path, () => transact(removeBatch(1)));
 }

@@ -236,6 +236,6 @@ describe('GET /events', () => {
       isClosed = true;
     });
     req.destroy();
-    await eventually('the engine to see it', () => isClosed, { timeoutMs: 2_000, everyMs: 2 });
+    await eventually('the engine to see it', () => isClosed, { timeoutMs: 10_000, everyMs: 2 });
   });
 });

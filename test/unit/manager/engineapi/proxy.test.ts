@@ -100,7 +100,7 @@ describe('proxy', () => {
     const req = request({ socketPath: front.socketPath, path: '/follow', agent: false }).end();
     await once(req, 'response');
     req.destroy();
-    await eventually('the engine to see it', () => isClosed, { timeoutMs: 2_000, everyMs: 5 });
+    await eventually('the engine to see it', () => isClosed, { timeoutMs: 10_000, everyMs: 5 });
   });
 
   it('cuts the client off when the engine breaks off', async () => {
@@ -149,7 +149,7 @@ describe('hijacked connections', () => {
       };
       socket.on('drain', pump);
       pump();
-      await eventually('all of it', () => output().length > 200_000, { timeoutMs: 3_000, everyMs: 2 });
+      await eventually('all of it', () => output().length > 200_000, { timeoutMs: 10_000, everyMs: 2 });
       socket.destroy();
     }
   });

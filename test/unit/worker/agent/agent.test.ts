@@ -73,7 +73,7 @@ describe('agent and dispatcher over real TLS', () => {
       const present = tx.get('tasks', id);
       if (present !== undefined) tx.update('tasks', { ...present, DesiredState });
     });
-  const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 4000, interval: 5 });
+  const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 10_000, interval: 5 });
   const reaches = (id: string, state: string): Promise<void> =>
     eventually(() => expect(task(id)?.Status.State).toBe(state));
 
@@ -100,8 +100,9 @@ describe('agent and dispatcher over real TLS', () => {
     const log: Log = { ...silentLog, warn: (fields) => void warned.push(fields), child: () => log };
     agent = newAgent(['127.0.0.1:1'], { clock: hastenedClock(2000), log });
     await agent.start();
-    // Refused, or too late for a clock that hurries like this.
-    const fields = { manager: '127.0.0.1:1', error: expect.any(String) as string };
+    // On a busy machine the time-out, hastened too, may be first.
+    const error = expect.stringMatching(/ECONNREFUSED 127|no session within/) as string;
+    const fields = { manager: '127.0.0.1:1', error };
     await eventually(() => expect(warned.length).toBeGreaterThanOrEqual(3));
     expect(warned.slice(0, 3)).toEqual([8, 16, 32].map((failures) => ({ ...fields, failures })));
   });

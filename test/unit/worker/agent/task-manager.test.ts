@@ -9,6 +9,7 @@ import { FakeEngine, fakeExecutor } from '../../../fixtures/fake-executor.ts';
 import { hastenedClock } from '../../../fixtures/hastened-clock.ts';
 import { temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 import { networkObject, taskObject } from '../../../fixtures/task-object.ts';
+import { settle } from '../../../fixtures/virtual-clock.ts';
 
 /** Waits a hundredth of what it is told to. */
 const hurried = hastenedClock(100);
@@ -18,6 +19,7 @@ describe('TaskManager', () => {
   let engine: FakeEngine;
   let reported: string[];
   let manager: TaskManager;
+  let db: TaskDb;
   beforeEach(async () => {
     disk = await temporaryFolder();
     engine = new FakeEngine();
@@ -34,8 +36,9 @@ describe('TaskManager', () => {
       report: (taskId, status) => void reported.push(`${taskId} ${status.State}`),
       forget: () => undefined,
     } as Pick<StatusReporter, 'report' | 'forget'> as StatusReporter;
+    db = new TaskDb({ dataDir: disk.folder });
     const made = new TaskManager({
-      db: new TaskDb({ dataDir: disk.folder }),
+      db,
       executor: fakeExecutor(engine),
       reporter,
       clock: hurried,
@@ -49,7 +52,7 @@ describe('TaskManager', () => {
     tasks: new Map(tasks.map((task) => [task.ID, task])),
     networks: new Map(),
   });
-  const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 3000, interval: 2 });
+  const eventually = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 10_000, interval: 2 });
   const running = (id: string): Promise<void> => eventually(() => expect(manager.statusOf(id)?.State).toBe('running'));
 
   it('reports every state once, in order', async () => {
@@ -99,6 +102,21 @@ describe('TaskManager', () => {
     await manager.stop();
     manager = await started();
     expect(manager.statusOf('t1')).toBeUndefined();
+  });
+
+  it('has stopped only when the record of a removed task is off the disk', async () => {
+    manager.replace(set(taskObject('t1', 'n')));
+    await running('t1');
+    const disk = Promise.withResolvers<void>();
+    const remove = vi.spyOn(db.tasks, 'delete').mockReturnValue(disk.promise);
+    manager.replace(set());
+    await eventually(() => expect(remove).toHaveBeenCalledWith('t1'));
+    let hasStopped = false;
+    const stopping = manager.stop().then(() => (hasStopped = true));
+    await settle();
+    expect(hasStopped).toBe(false);
+    disk.resolve();
+    await stopping;
   });
 
   it('takes a task back that is assigned again while it is being removed', async () => {

@@ -8,6 +8,9 @@ import { IdentityStore } from '../../../../worker/identity/identity-store.ts';
 import { joinSwarm } from '../../../../worker/identity/join-swarm.ts';
 import { type LoopbackManager, startLoopbackManager, temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 
+/** For what takes a moment here, and longer on a busy machine. */
+const WAIT = { timeout: 10_000 };
+
 describe('renewalTimeMs', () => {
   it.each([
     { id: 'earliest', random: 0, at: 150 },
@@ -69,7 +72,7 @@ describe('CertificateRenewer', () => {
     const changed = vi.fn();
     identity.onChange(changed);
     renewer = await startAt(identity.notBefore + (identity.notAfter - identity.notBefore) * 0.66);
-    await vi.waitFor(() => expect(changed).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(changed).toHaveBeenCalledOnce(), WAIT);
     expect(identity.tls().certificate).not.toBe(certificate);
     expect(identity.tls().key).not.toBe(key);
     expect((await store.load())?.tls()).toEqual(identity.tls());
@@ -82,11 +85,11 @@ describe('CertificateRenewer', () => {
     });
     renewer = await startAt(identity.notBefore);
     renewer.renewNow();
-    await vi.waitFor(() => expect(identity.role).toBe('manager'));
+    await vi.waitFor(() => expect(identity.role).toBe('manager'), WAIT);
     const { key } = identity.tls();
     const unlockKey = newUnlockKey((size) => new Uint8Array(size));
     await store.relock({ key: unlockKey, version: Number.MAX_SAFE_INTEGER });
-    await vi.waitFor(() => expect(identity.tls().key).not.toBe(key));
+    await vi.waitFor(() => expect(identity.tls().key).not.toBe(key), WAIT);
     expect(store.renewalDue).toBe(false);
     const again = new IdentityStore({ dataDir: disk.folder });
     expect((await again.load())?.isLocked).toBe(true);
@@ -101,7 +104,7 @@ describe('CertificateRenewer', () => {
     });
     renewer.renewNow();
     renewer.renewNow();
-    await vi.waitFor(() => expect(identity.role).toBe('manager'));
+    await vi.waitFor(() => expect(identity.role).toBe('manager'), WAIT);
     expect((await store.load())?.role).toBe('manager');
   });
 
@@ -109,7 +112,7 @@ describe('CertificateRenewer', () => {
     const before = identity.tls();
     addresses = [];
     renewer = await startAt(identity.notAfter - 1000);
-    await vi.waitFor(() => expect(delays).toHaveLength(2));
+    await vi.waitFor(() => expect(delays).toHaveLength(2), WAIT);
     expect(delays[1]).toBe(4500);
     expect(identity.tls()).toBe(before);
   });

@@ -157,7 +157,7 @@ describe('joinSwarm over real TLS', () => {
       { remoteAddrs: [`127.0.0.1:${port}`], token: manager.cluster().JoinTokens.Worker, availability: 'active' },
       { store, clock, random: () => 0, log: silentLog },
     ).catch((error: Error) => error);
-    await vi.waitFor(() => expect(clock.next()).toBeDefined());
+    await vi.waitFor(() => expect(clock.next()).toBeDefined(), { timeout: 10_000 });
     for (let seconds = 0; seconds < 21; seconds++) await clock.advance(1000);
     expect(((await failing) as Error).message).toContain('Timeout was reached before node joined');
     expect(clock.next()).toBeUndefined();
