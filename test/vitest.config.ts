@@ -24,6 +24,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/lab/remaining-labs.ts'],
           // A lab mostly waits; two of them share two processors without missing their deadlines.
           maxWorkers: 2,
           testTimeout: 180_000,

@@ -24,6 +24,12 @@ export function familyOf(holderPid: number): number[] {
   return [...members];
 }
 
+/** Processes that this one has started itself and that still run. */
+export function childrenOf(pid: number): number[] {
+  const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);
+  return pids.filter((each) => parentOf(each) === pid && isAlive(each));
+}
+
 /** True while the process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {
   try {

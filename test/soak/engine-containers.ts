@@ -54,7 +54,8 @@ export async function engineContainers(
     pid: seen.pid,
     taskId: seen.task === '<no value>' ? '' : seen.task,
     networks: new Map(
-      Object.entries(seen.networks)
+      // An engine that was killed shows of its dead containers what they had.
+      Object.entries(seen.running ? seen.networks : {})
         .filter(([name, { IPAddress }]) => networks.has(name) && IPAddress !== '')
         .map(([name, { IPAddress, GlobalIPv6Address, MacAddress }]) => [
           name,

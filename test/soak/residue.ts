@@ -7,6 +7,8 @@ export type HostState = ReadonlyMap<string, readonly string[]>;
 
 const COMMANDS: Readonly<Record<string, string>> = {
   namespaces: "ip netns | awk '{print $1}'",
+  // Those that have a link to this host and live on though nobody could enter them any more, and the lab's switch.
+  'namespaces without a name': "ip netns list-id | grep -v name: | awk '{print $1}'",
   links: "ip -o link | awk -F': ' '{print $2}' | cut -d@ -f1",
   routes: 'ip route show table all; ip -6 route show table all type blackhole',
   rules: 'ip rule',

@@ -34,7 +34,7 @@ const AFTERMATH_MS = 8_000;
 
 /** Refusals that one must expect: nobody looks first whether a change makes sense, and a busy machine may be without a leader for a while. */
 const JUST = [
-  /is in use by|update out of sequence|already exists in network|is not connected to|is not running|could not find an available IP/,
+  /is in use by|update out of sequence|already exists in network|is already attached to network|is not connected to|is not running|could not find an available IP/,
   /No such container|not found/,
   /no manager can be reached|does not have a leader|leadership was lost|no answer from|Connection dropped|in time/,
 ];

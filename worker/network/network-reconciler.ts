@@ -81,12 +81,19 @@ export class NetworkReconciler implements Startable {
 
   /** @returns when to come again. */
   async #compare(): Promise<number> {
+    const { endpoints } = this.#modules;
+    // What the engine has us delete meanwhile may be in its answer, and would be taken up as a ghost that keeps its address.
+    const deleted = new Set<string>();
+    const unsubscribe = endpoints.onChange((_, endpointId) => {
+      if (endpoints.get(endpointId) === undefined) deleted.add(endpointId);
+    });
     try {
       const before = this.#known();
       const inventory = await this.#modules.inventory();
       await this.#adoptNetworks(inventory);
       const unknown = new Set<string>();
       for (const endpoint of inventory.endpoints) {
+        if (deleted.has(endpoint.endpointId)) continue;
         if (!(await this.#adopt(endpoint))) unknown.add(endpoint.networkId);
       }
       this.#modules.trust(unknown);
@@ -98,6 +105,8 @@ export class NetworkReconciler implements Startable {
       this.#failures++;
       this.#log.debug({ error: messageOf(error) }, 'endpoints could not be compared with the engine');
       return backoffDelayMs(BACKOFF, this.#failures, 0);
+    } finally {
+      unsubscribe();
     }
   }
 

@@ -16,9 +16,10 @@ import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/o
 import { adjacentHosts } from './adjacent-hosts.ts';
 import { Batch, type LineFailure } from './batch.ts';
 import { command, dump } from './command.ts';
+import { type LineGroup, lineGroups } from './line-groups.ts';
 import { createNamespace, deleteNamespace, listNamespaces, namespaceExists, namespacePath } from './netns.ts';
 import { type OverlayDumps, readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
-import { type BatchLine, type LineOperation, render } from './render.ts';
+import type { LineOperation } from './render.ts';
 import { fingerprint, listRouteTable, readRouteTable, runNft } from './route-table.ts';
 
 /** Bridged frames are not the firewall's business here, and an overlay has no redirects of its own. */
@@ -39,8 +40,6 @@ const WITH_IPV6 = [
 ];
 
 const ANNOUNCE_CHILD = fileURLToPath(new URL('./announce-child.ts', import.meta.url));
-
-const LINK_MAKERS: ReadonlySet<Operation['kind']> = new Set(['create-vxlan', 'create-bridge', 'create-route-link']);
 
 const EXISTS = /File exists/;
 const ABSENT = /Cannot find device|does not exist/;
@@ -151,40 +150,23 @@ export class LinuxKernel implements OverlayKernel {
     await Promise.all(batches.map((batch) => batch.close()));
   }
 
-  /** Neighbouring lines of one tool go together. */
   async #applyLines(namespace: string, operations: readonly LineOperation[]): Promise<OperationFailure[]> {
     const failures: OperationFailure[] = [];
-    const rendered = operations.map((operation) => ({
-      operation,
-      makesLink: LINK_MAKERS.has(operation.kind),
-      ...render(namespace, operation),
-    }));
-    for (let start = 0; start < rendered.length; ) {
-      const first = rendered[start];
-      if (first === undefined) break;
-      let end = start + 1;
-      while (rendered[end]?.tool === first.tool && rendered[end]?.inHost === first.inHost) {
-        if (rendered[end - 1]?.makesLink === true) break;
-        end++;
-      }
-      const group = rendered.slice(start, end);
-      const lines = group.map(({ line }) => line);
-      for (const { index, message } of await this.#run(namespace, first, lines)) {
-        const operation = group[index]?.operation;
+    for (const group of lineGroups(namespace, operations)) {
+      for (const { index, message } of await this.#run(namespace, group)) {
+        const operation = group.operations[index];
         // Its other end may have been deleted first, and the pair with it.
         if (operation?.kind === 'delete-link' && ABSENT.test(message)) continue;
         if (operation !== undefined) failures.push({ operation, message });
       }
-      // The batch processes may remember a former link of that name by its index.
-      if (group.some(({ makesLink }) => makesLink)) await this.release(namespace);
-      if (group.some(({ operation }) => operation.kind === 'create-route-link')) await this.#releaseHost();
-      if (group.some(({ operation }) => operation.kind === 'install-table')) await this.#learnTable(namespace);
-      start = end;
+      if (group.forgetsLinks) await this.release(namespace);
+      if (group.forgetsHost) await this.#releaseHost();
+      if (group.operations.some(({ kind }) => kind === 'install-table')) await this.#learnTable(namespace);
     }
     return failures;
   }
 
-  async #run(namespace: string, { tool, inHost }: BatchLine, lines: readonly string[]): Promise<LineFailure[]> {
+  async #run(namespace: string, { tool, inHost, lines }: LineGroup): Promise<LineFailure[]> {
     if (tool !== 'nft') return this.#batch(tool, inHost ? undefined : namespace).run(lines);
     const message = await runNft(`${lines.join('\n')}\n`);
     return message === undefined ? [] : lines.map((_, index) => ({ index, message }));

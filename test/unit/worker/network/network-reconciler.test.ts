@@ -113,6 +113,24 @@ describe('NetworkReconciler', () => {
     expect(new Set(parts.reports[1])).toEqual(new Set(['10.0.1.20', '10.0.1.100']));
   });
 
+  it('takes up no ghost of what was deleted while the engine was asked', async () => {
+    await network.start();
+    await compared(1);
+    const address = await lease();
+    let answer: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => (answer = resolve));
+    parts.inventory = async () => {
+      await asked;
+      return { networks: [], endpoints: [{ ...FOUND, endpointId: 'e2', address }] };
+    };
+    await parts.clock.advance(30_000);
+    await network.backend['NetworkDriver.DeleteEndpoint']({ NetworkID: LOCAL_ID, EndpointID: 'e2' });
+    answer();
+    await compared(2);
+    expect(network.endpoint('e2')).toBeUndefined();
+    expect(parts.table.own.get('e2')).toBeUndefined();
+  });
+
   it('fills in a sandbox that was not known before', async () => {
     endpoints = [FOUND];
     await network.start();
