@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import type { ClusterKey, ClusterSpec } from '../../proto/objects/cluster.ts';
+import { type ClusterKey, type ClusterSpec, withGiven } from '../../proto/objects/cluster.ts';
 import { newId } from '../../proto/objects/naming.ts';
 import type { NodeAvailability } from '../../proto/objects/node.ts';
 import { newUnlockKey } from '../../proto/objects/unlock-key.ts';
@@ -98,6 +98,14 @@ function firstNode(nodeId: string, options: InitClusterOptions): NewObject<'node
   };
 }
 
+const RAFT_DEFAULTS: NonNullable<ClusterSpec['Raft']> = {
+  SnapshotInterval: 10_000,
+  KeepOldSnapshots: 0,
+  LogEntriesForSlowFollowers: 500,
+  ElectionTick: 10,
+  HeartbeatTick: 1,
+};
+
 /** Docker fills these in at init, and clients read them back (SWARM-BEHAVIOUR 2.1 to 2.4). */
 function withDefaults(spec: Partial<ClusterSpec>, autoLock: boolean): ClusterSpec {
   return {
@@ -105,14 +113,7 @@ function withDefaults(spec: Partial<ClusterSpec>, autoLock: boolean): ClusterSpe
     Name: 'default',
     Labels: spec.Labels ?? {},
     Orchestration: { TaskHistoryRetentionLimit: 5, ...spec.Orchestration },
-    Raft: {
-      SnapshotInterval: 10_000,
-      KeepOldSnapshots: 0,
-      LogEntriesForSlowFollowers: 500,
-      ElectionTick: 10,
-      HeartbeatTick: 1,
-      ...spec.Raft,
-    },
+    Raft: withGiven(RAFT_DEFAULTS, spec.Raft),
     Dispatcher: { HeartbeatPeriod: spec.Dispatcher?.HeartbeatPeriod || 5e9 },
     CAConfig: { ...spec.CAConfig, NodeCertExpiry: spec.CAConfig?.NodeCertExpiry || 7776e12 },
     TaskDefaults: spec.TaskDefaults ?? {},

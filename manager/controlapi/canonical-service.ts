@@ -1,4 +1,4 @@
-import type { TaskSpec } from '../../proto/objects/task.ts';
+import type { RestartPolicy, TaskSpec } from '../../proto/objects/task.ts';
 import type { EndpointSpec, PortConfig } from '../../proto/objects/endpoint.ts';
 import type { ServiceMode, ServiceSpec } from '../../proto/objects/service.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
@@ -24,11 +24,20 @@ export function canonicalServiceSpec(given: ServiceSpec): ServiceSpec {
 }
 
 /** What the API shows of every template comes back with a client's update: it must not make a spec another one. */
-function canonicalTemplate({ Runtime, ForceUpdate, ...template }: TaskSpec): TaskSpec {
+function canonicalTemplate({ Runtime, ForceUpdate, RestartPolicy: restart, ...template }: TaskSpec): TaskSpec {
   return {
     ...template,
+    ...(restart === undefined || restart === null ? {} : { RestartPolicy: canonicalRestart(restart) }),
     ...(Runtime === undefined || Runtime === '' || Runtime === 'container' ? {} : { Runtime }),
     ...(ForceUpdate === undefined || ForceUpdate === 0 ? {} : { ForceUpdate }),
+  };
+}
+
+function canonicalRestart({ Condition, MaxAttempts, ...policy }: RestartPolicy): RestartPolicy {
+  return {
+    ...policy,
+    ...(Condition === undefined || (Condition as string) === '' || Condition === 'any' ? {} : { Condition }),
+    ...(MaxAttempts === undefined || MaxAttempts === 0 ? {} : { MaxAttempts }),
   };
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ClusterObject, ClusterSpec, JoinTokens } from '../../proto/objects/cluster.ts';
+import { type ClusterObject, type ClusterSpec, type JoinTokens, withGiven } from '../../proto/objects/cluster.ts';
 import { newUnlockKey } from '../../proto/objects/unlock-key.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
 import type { ReadTx } from '../store/transaction.ts';
@@ -82,16 +82,9 @@ function mergedSpec(present: ClusterSpec, given: ClusterSpec): ClusterSpec {
     Name: (given.Name ?? '') === '' ? present.Name : given.Name,
     ...(labels === undefined ? {} : { Labels: labels }),
     Orchestration: { ...present.Orchestration, ...given.Orchestration },
-    Raft: merged(present.Raft, given.Raft),
-    Dispatcher: merged(present.Dispatcher, given.Dispatcher),
-    CAConfig: { ...merged(present.CAConfig, given.CAConfig), ForceRotate: given.CAConfig?.ForceRotate ?? 0 },
+    Raft: withGiven(present.Raft, given.Raft),
+    Dispatcher: withGiven(present.Dispatcher, given.Dispatcher),
+    CAConfig: { ...withGiven(present.CAConfig, given.CAConfig), ForceRotate: given.CAConfig?.ForceRotate ?? 0 },
     EncryptionConfig: { AutoLockManagers: given.EncryptionConfig?.AutoLockManagers ?? false },
   };
-}
-
-function merged<V extends object>(present: V | null | undefined, given: V | null | undefined): V {
-  const kept = Object.entries(given ?? {}).filter(
-    ([key, value]) => key === 'KeepOldSnapshots' || (value !== 0 && value !== ''),
-  );
-  return { ...present, ...Object.fromEntries(kept.filter(([, value]) => value !== null && value !== undefined)) } as V;
 }

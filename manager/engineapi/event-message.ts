@@ -95,7 +95,10 @@ function serviceChanges(before: ServiceObject, after: ServiceObject): Record<str
   return {
     ...difference('replicas', replicasOf(before), replicasOf(after)),
     ...difference('image', before.Spec.TaskTemplate.ContainerSpec?.Image, after.Spec.TaskTemplate.ContainerSpec?.Image),
-    ...difference('updatestate', before.UpdateStatus?.State, after.UpdateStatus?.State),
+    // An update that begins takes away what became of the one before: that is no news.
+    ...(after.UpdateStatus === undefined
+      ? {}
+      : difference('updatestate', before.UpdateStatus?.State, after.UpdateStatus.State)),
   };
 }
 

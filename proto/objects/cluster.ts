@@ -22,6 +22,14 @@ export interface ClusterSpec extends Annotations {
   EncryptionConfig?: { AutoLockManagers: boolean };
 }
 
+/** A section of the spec as Docker changes it: what is absent or zero in `given` stays as it was. */
+export function withGiven<V extends object>(present: V | null | undefined, given: V | null | undefined): V {
+  const kept = Object.entries(given ?? {}).filter(
+    ([key, value]) => key === 'KeepOldSnapshots' || (value !== 0 && value !== ''),
+  );
+  return { ...present, ...Object.fromEntries(kept.filter(([, value]) => value !== null && value !== undefined)) } as V;
+}
+
 export interface JoinTokens {
   Worker: string;
   Manager: string;

@@ -320,6 +320,8 @@ describe('ordinary docker through the socket, in a swarm', () => {
     await docker(['run', '-d', '--name', 'plain', '--network', 'net1', ...SLEEP], PROGRAMS[1]);
     await docker(['run', '-d', '--name', 'far', '--network', 'net1', ...SLEEP], PROGRAMS[0], worker);
     expect(await out(docker(['ps', '--format', '{{.Names}}', '-f', 'name=plain']))).toBe('plain');
+    expect(await out(docker(['ps', '--format', '{{.Names}}', '-f', 'is-task=false']))).toBe('plain');
+    expect(await out(docker(['ps', '--format', '{{.Names}}', '-f', 'is-task=true']))).toMatch(/^everywhere\./m);
     const id = await out(docker(['network', 'inspect', '-f', '{{.Id}}', 'net1']));
     expect(await out(docker(['inspect', '-f', '{{.NetworkSettings.Networks.net1.NetworkID}}', 'plain']))).toBe(id);
     await eventually('names of the other host resolve', () =>

@@ -3,11 +3,12 @@ import type { Expand } from './template.ts';
 
 type Fields = { [key: string]: Json };
 
-/** A mount of a service spec with its placeholders replaced in source, target, volume labels and driver options. */
+/** A mount of a service spec, which is a bind when it does not say, with its placeholders replaced in source, target, volume labels and driver options. */
 export function engineMount(mount: Fields, expand: Expand): Fields {
   const volume = fields(mount.VolumeOptions);
   return {
     ...mount,
+    Type: typeof mount.Type === 'string' && mount.Type !== '' ? mount.Type.toLowerCase() : 'bind',
     ...(typeof mount.Source === 'string' ? { Source: expand(mount.Source) } : {}),
     ...(typeof mount.Target === 'string' ? { Target: expand(mount.Target) } : {}),
     ...(volume === undefined ? {} : { VolumeOptions: volumeOptions(volume, expand) }),

@@ -1,9 +1,12 @@
-import type { ServiceObject, ServiceSpec } from '../../../proto/objects/service.ts';
+import type { ServiceObject, ServiceSpec, UpdateConfig } from '../../../proto/objects/service.ts';
 import type { ApiObject } from '../control-api.ts';
 import type { ServiceStatus } from '../service-status.ts';
 import { withServiceDefaults } from '../defaults.ts';
 import { apiObject, withLabels } from './api-object.ts';
 import { renderTaskSpec } from './task.ts';
+
+/** What Docker always shows of a config that was given. */
+const UPDATE_ZEROS: UpdateConfig = { Parallelism: 0, FailureAction: 'pause', MaxFailureRatio: 0, Order: 'stop-first' };
 
 export interface RenderServiceOptions {
   insertDefaults?: boolean;
@@ -25,5 +28,15 @@ export function renderService(service: ServiceObject, options: RenderServiceOpti
 }
 
 function renderServiceSpec(spec: ServiceSpec): ServiceSpec {
-  return { ...withLabels(spec), TaskTemplate: renderTaskSpec(spec.TaskTemplate) };
+  const { UpdateConfig: update, RollbackConfig: rollback } = spec;
+  return {
+    ...withLabels(spec),
+    TaskTemplate: renderTaskSpec(spec.TaskTemplate),
+    ...(isGiven(update) ? { UpdateConfig: { ...UPDATE_ZEROS, ...update } } : {}),
+    ...(isGiven(rollback) ? { RollbackConfig: { ...UPDATE_ZEROS, ...rollback } } : {}),
+  };
+}
+
+function isGiven<V>(section: V | null | undefined): section is V {
+  return section !== undefined && section !== null;
 }

@@ -22,7 +22,15 @@ export function renderTask(tx: ReadTx, task: TaskObject): ApiObject {
 
 /** What Docker always shows of a task's spec, given or not. */
 export function renderTaskSpec(spec: TaskSpec): TaskSpec {
-  return { ...spec, ForceUpdate: spec.ForceUpdate ?? 0, Runtime: orAbsent(spec.Runtime ?? '') ?? 'container' };
+  const { RestartPolicy: restart } = spec;
+  return {
+    ...spec,
+    ...(restart === undefined || restart === null
+      ? {}
+      : { RestartPolicy: { Condition: 'any', MaxAttempts: 0, ...restart } }),
+    ForceUpdate: spec.ForceUpdate ?? 0,
+    Runtime: orAbsent(spec.Runtime ?? '') ?? 'container',
+  };
 }
 
 function renderAttachment(tx: ReadTx, attachment: TaskNetworkAttachment): object {

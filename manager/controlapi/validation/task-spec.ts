@@ -9,6 +9,8 @@ const MIN_CPU_NANOS = 1e6;
 const MIN_MEMORY_BYTES = 4 * 1024 * 1024;
 const MIN_DURATION_NS = 1e6;
 const RESTART_CONDITIONS: ReadonlySet<unknown> = new Set([undefined, '', 'none', 'on-failure', 'any']);
+/** swarmkit's; without one it is a bind. */
+const MOUNT_TYPES: ReadonlySet<string> = new Set(['', 'bind', 'volume', 'tmpfs', 'npipe']);
 
 type Healthcheck = NonNullable<ContainerSpec['Healthcheck']>;
 
@@ -85,6 +87,10 @@ function validateReferences(references: readonly { [key: string]: Json }[], noun
 function validateMounts(mounts: readonly { [key: string]: Json }[]): void {
   const seen = new Set<string>();
   for (const mount of mounts) {
+    const type = text(mount['Type']);
+    if (!MOUNT_TYPES.has(type.toLowerCase())) {
+      throw new WaggleError('invalid-argument', `invalid MountType: ${JSON.stringify(type)}`);
+    }
     const target = text(mount['Target']);
     if (seen.has(target)) throw malformed(`ContainerSpec: duplicate mount point: ${target}`);
     seen.add(target);

@@ -17,13 +17,14 @@ type Modules = Pick<RouteModules, 'backend' | 'engine' | 'proxy'>;
 /** The container routes that name networks or tasks; all others go to the engine untouched. */
 export function containerRoutes(modules: Modules): Route[] {
   const { backend, proxy } = modules;
-  const inspect: Handler = async ({ req, res }) => {
+  const show: Handler = async ({ req, res }) => {
     const mappings = backend.networkMappings();
     proxy.forward(req, res, mappings.length === 0 ? {} : { transform: () => idRewriter(mappings) });
   };
   return [
     { method: 'GET', path: '/containers/json', handle: (exchange) => list(exchange, modules) },
-    { method: 'GET', path: '/containers/:id/json', handle: inspect },
+    { method: 'GET', path: '/containers/:id/json', handle: show },
+    { method: 'GET', path: '/system/df', handle: show },
     { method: 'POST', path: '/containers/create', handle: (exchange) => create(exchange, backend, proxy) },
   ];
 }

@@ -41,6 +41,18 @@ describe('CertificateAuthority', () => {
       if (present !== undefined) tx.update('nodes', { ...present, ...changes });
     });
 
+  it("leaves Docker's defaults where the spec has zeros, as the docker CLI sends them", async () => {
+    const Raft = { SnapshotInterval: 7, KeepOldSnapshots: 0, ElectionTick: 0, HeartbeatTick: 0 };
+    const { cluster } = await initCluster({ managerAddress: '10.0.0.1:2377', spec: { Raft } }, { clock });
+    expect(cluster.Spec.Raft).toEqual({
+      SnapshotInterval: 7,
+      KeepOldSnapshots: 0,
+      LogEntriesForSlowFollowers: 500,
+      ElectionTick: 10,
+      HeartbeatTick: 1,
+    });
+  });
+
   it('tells a manager what to lock its keys with, and nobody else', async () => {
     await store.update((tx) => {
       for (const cluster of [...tx.all('clusters')]) tx.update('clusters', { ...cluster, UnlockKey: 'SWMKEY-1-x' });

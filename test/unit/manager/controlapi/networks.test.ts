@@ -243,6 +243,25 @@ describe('removeNetwork', () => {
 });
 
 describe('reading', () => {
+  test.each([
+    {
+      id: 'those given, with what Docker adds',
+      given: { a: 'b' },
+      shown: { a: 'b', 'com.docker.network.ipam.serial': 'true' },
+    },
+    { id: 'none given', given: {}, shown: null },
+  ])('shows the options of the address driver: $id', async ({ given, shown }) => {
+    await fixture.store.update((tx) => {
+      const network = tx.get('networks', 'n1');
+      if (network === undefined) return;
+      const IPAMOptions = { Driver: { Name: 'default', Options: given } };
+      tx.update('networks', { ...network, Spec: { ...network.Spec, IPAMOptions } });
+    });
+    expect(await fixture.control.getNetwork({ ref: 'net1', verbose: false })).toMatchObject({
+      IPAM: { Options: shown },
+    });
+  });
+
   test('shows the Engine API’s network resource', async () => {
     expect(await fixture.control.getNetwork({ ref: 'net1', verbose: false })).toEqual({
       Name: 'net1',

@@ -294,6 +294,21 @@ describe('shapes', () => {
 });
 
 describe('updateService', () => {
+  test('what is shown of a template is the same template when it comes back', async () => {
+    await create(
+      serviceSpec('web', { TaskTemplate: { RestartPolicy: { Delay: 1e9 } }, UpdateConfig: { Parallelism: 2 } }),
+    );
+    const before = fixture.store.view((tx) => tx.get('services', 'id1'));
+    const { Spec: shown } = await get('web');
+    expect(shown).toMatchObject({
+      TaskTemplate: { RestartPolicy: { Condition: 'any', Delay: 1e9, MaxAttempts: 0 }, ForceUpdate: 0 },
+      UpdateConfig: { Parallelism: 2, FailureAction: 'pause', MaxFailureRatio: 0, Order: 'stop-first' },
+    });
+    await update('web', shown as unknown as ServiceSpec);
+    const after = fixture.store.view((tx) => tx.get('services', 'id1'));
+    expect(after?.Spec.TaskTemplate).toEqual(before?.Spec.TaskTemplate);
+  });
+
   test('keeps the spec before, forgets the update in progress, and gives the spec a version of its own', async () => {
     await create(serviceSpec('web'));
     const before = fixture.store.view((tx) => tx.get('services', 'id1'));

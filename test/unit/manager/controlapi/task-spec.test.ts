@@ -23,3 +23,15 @@ test.each<{ id: string; spec: TaskSpec }>([
 ])('takes $id', ({ spec }) => {
   expect(() => validateTaskSpec({ ...container, ...spec })).not.toThrow();
 });
+
+test.each(['', 'bind', 'VOLUME', 'tmpfs', 'npipe'])('takes mounts of type "%s"', (Type) => {
+  const mounts = [{ Type, Target: '/x' }];
+  expect(() => validateTaskSpec({ ContainerSpec: { Image: 'busybox', Mounts: mounts } })).not.toThrow();
+});
+
+test('refuses mounts of another type', () => {
+  const mounts = [{ Type: 'foo', Target: '/x' }];
+  expect(() => validateTaskSpec({ ContainerSpec: { Image: 'busybox', Mounts: mounts } })).toThrow(
+    'invalid MountType: "foo"',
+  );
+});

@@ -80,7 +80,7 @@ describe('containers', () => {
     expect(front.backend.calls).toEqual([]);
   });
 
-  it.each(['/containers/json', '/v1.41/containers/abc/json'])('%s shows swarm IDs', async (url) => {
+  it.each(['/containers/json', '/v1.41/containers/abc/json', '/v1.41/system/df'])('%s shows swarm IDs', async (url) => {
     const answer = `[{"NetworkID":"${MAPPING.localId}","Note":"x${MAPPING.localId}","n":9223372036854775807}]`;
     front.backend.mappings = [MAPPING];
     front.engine.json(`GET ${url.replace('/v1.41', '')}`, 200, answer);

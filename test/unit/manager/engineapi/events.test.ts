@@ -82,6 +82,16 @@ describe('eventOf', () => {
       },
     },
     {
+      id: 'service update that makes the state of an earlier one void',
+      change: {
+        table: 'services',
+        before: service({ UpdateStatus: { State: 'completed', Message: '' } }),
+        after: service({}),
+      },
+      action: 'update',
+      attributes: { name: 'web' },
+    },
+    {
       id: 'node update',
       change: {
         table: 'nodes',

@@ -269,6 +269,13 @@ describe('templates', () => {
 });
 
 it.each([
+  { id: 'is a bind without one', mount: { Source: '/s', Target: '/t' }, type: 'bind' },
+  { id: 'may be written in capitals', mount: { Type: 'VOLUME', Target: '/t' }, type: 'volume' },
+])('the type of a mount $id', ({ mount, type }) => {
+  expect(configOf({ Mounts: [mount] }).create.HostConfig?.Mounts).toEqual([{ ...mount, Type: type }]);
+});
+
+it.each([
   { id: 'official', text: 'nginx', want: { name: 'nginx', tag: 'latest' } },
   { id: 'full form', text: 'docker.io/library/nginx:1', want: { name: 'nginx', tag: '1' } },
   { id: 'of a user', text: 'index.docker.io/me/app', want: { name: 'me/app', tag: 'latest' } },
