@@ -64,7 +64,7 @@ it('a routed network has the MTU of the link, and bare ways to the hosts on it',
   await startWith({ 'waggle.datapath': 'routed' });
   await until(() => state().route.bridged.size === 1 && state().neighbours.size === 2);
   expect(state().bridge?.mtu).toBe(1500);
-  expect(state().route.routes).toEqual(new Map([['10.0.1.5', NEAR]]));
+  expect(state().route.routes).toEqual(new Map([['10.0.1.5', NEAR_MAC]]));
   expect(state().route.ports).toEqual(new Map([['10.0.1.21', '02:42:0a:00:01:15']]));
   expect([...state().bridged.keys()]).toEqual(['02:42:0a:00:01:06']);
 });
