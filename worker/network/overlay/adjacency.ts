@@ -21,12 +21,16 @@ export interface AdjacencyModules {
  * Which hosts are on the segment of this host's data path link, so that packets reach them bare, and by which MAC. A host is adjacent when
  * the host's routes have it on that link without a gateway, and it has answered ARP or, where hosts reach each other by IPv6, NDP. It stays adjacent, under the last MAC
  * seen, while the routes say so: a host that is down for a while must not make every network here change its ways.
+ * Two hosts need not agree: with another route, or another prefix length, one has the other on the link and not the other way round.
+ * So whoever is known by a MAC on the link is heard, adjacent or not.
  */
 export class Adjacency {
   readonly #modules: AdjacencyModules;
   readonly #log: Log;
   #underlay: Underlay | undefined;
-  #macs = new Map<string, string>();
+  /** Never changed, but replaced: overlays keep them to compare with. */
+  #macs: ReadonlyMap<string, string> = new Map();
+  #senders: ReadonlyMap<string, string> = new Map();
   #asked = new Set<string>();
   #evaluating: Promise<void> = Promise.resolve();
 
@@ -45,6 +49,11 @@ export class Adjacency {
     return this.#macs;
   }
 
+  /** VTEP to MAC, of all whose bare packets are taken: those that are adjacent, and those that take this host for adjacent. */
+  get senders(): ReadonlyMap<string, string> {
+    return this.#senders;
+  }
+
   /** The link that has this host's VTEP; another one than before has other neighbours. One without a MAC has none. */
   setUnderlay(link: Pick<HostLink, 'name' | 'mac'> | undefined): void {
     const usable = link !== undefined && LINK_NAME.test(link.name) && isMac(link.mac);
@@ -52,6 +61,7 @@ export class Adjacency {
     this.#underlay = usable ? { link: link.name, mac: link.mac } : undefined;
     if (former?.link === this.#underlay?.link) return;
     this.#macs = new Map();
+    this.#senders = new Map();
     this.#asked = new Set();
   }
 
@@ -67,7 +77,8 @@ export class Adjacency {
     for (const vtep of this.#asked) {
       if (wanted.has(vtep)) continue;
       this.#asked.delete(vtep);
-      this.#macs.delete(vtep);
+      this.#macs = withEntry(this.#macs, vtep, undefined);
+      this.#senders = withEntry(this.#senders, vtep, undefined);
     }
     if (wanted.size > 0) await this.#evaluate([...wanted]);
   }
@@ -100,7 +111,21 @@ export class Adjacency {
   }
 
   #learn(vtep: string, onLink: boolean, mac: string | undefined): void {
-    if (!onLink) this.#macs.delete(vtep);
-    else if (mac !== undefined && isMac(mac)) this.#macs.set(vtep, mac);
+    const known = mac !== undefined && isMac(mac) ? mac : undefined;
+    this.#macs = withEntry(this.#macs, vtep, onLink ? (known ?? this.#macs.get(vtep)) : undefined);
+    this.#senders = withEntry(this.#senders, vtep, onLink ? (known ?? this.#senders.get(vtep)) : known);
   }
+}
+
+/** Without the key where the value is undefined; the same map when that is what it has. */
+function withEntry(
+  map: ReadonlyMap<string, string>,
+  key: string,
+  value: string | undefined,
+): ReadonlyMap<string, string> {
+  if (map.get(key) === value) return map;
+  const changed = new Map(map);
+  if (value === undefined) changed.delete(key);
+  else changed.set(key, value);
+  return changed;
 }

@@ -29,7 +29,7 @@ export interface HostLink {
 export interface AdjacentHosts {
   /** The routes have them on the link, with no gateway between. */
   onLink: ReadonlySet<string>;
-  /** Those of them that have answered ARP, or NDP (RFC 4861). */
+  /** Those that have answered ARP or NDP (RFC 4861) on the link, or have asked: not on the link for us, but we are for them. */
   macs: ReadonlyMap<string, string>;
 }
 

@@ -78,6 +78,8 @@ export interface DesiredRoute {
   underlay: Underlay;
   /** Hosts on the segment of that link: VTEP to MAC. All others are reached by VXLAN. */
   neighbours: ReadonlyMap<string, string>;
+  /** Hosts that may send bare packets: VTEP to MAC. The neighbours, and who takes us for one although we go to it by a router. */
+  senders: ReadonlyMap<string, string>;
 }
 
 export interface ObservedLink {

@@ -445,8 +445,8 @@ export class Overlays implements Startable {
   }
 
   #routeOf({ dataPath }: NetworkFacts): Pick<DesiredOverlay, 'route'> {
-    const { underlay, neighbours } = this.#adjacency;
-    return dataPath === 'routed' && underlay !== undefined ? { route: { underlay, neighbours } } : {};
+    const { underlay, neighbours, senders } = this.#adjacency;
+    return dataPath === 'routed' && underlay !== undefined ? { route: { underlay, neighbours, senders } } : {};
   }
 
   #routedVteps(): Set<string> {

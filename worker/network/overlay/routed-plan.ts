@@ -114,12 +114,13 @@ function routeTables(desired: DesiredOverlay, peers: PeerTables): RouteTables {
   }
   // A MAC goes one way, and with it all of its addresses.
   for (const [address, mac] of peers.neighbours) {
-    const vtep = peers.forwarding.get(mac);
-    const host = vtep === undefined ? undefined : desired.route.neighbours.get(vtep);
-    if (vtep === undefined || host === undefined) continue;
+    const vtep = peers.forwarding.get(mac) ?? '';
+    const sender = desired.route.senders.get(vtep);
+    if (sender !== undefined) tables.sources.set(sourceKey(sender, address), { address, mac: sender });
+    const host = desired.route.neighbours.get(vtep);
+    if (host === undefined) continue;
     tables.macs.add(mac);
     tables.routes.set(address, host);
-    tables.sources.set(sourceKey(host, address), { address, mac: host });
   }
   return tables;
 }

@@ -49,7 +49,6 @@ export function readAdjacentHosts(link: string, addresses: readonly string[], an
       if (row.state.some((each) => ASKED_FOR.includes(each))) fresh.add(row.dst);
     }
   }
-  for (const address of macs.keys()) if (!onLink.has(address)) macs.delete(address);
   return { onLink, macs, stale: new Set([...onLink].filter((address) => !fresh.has(address))) };
 }
 

@@ -82,6 +82,29 @@ describe('Adjacency', () => {
     expect(neighbours()).toEqual([]);
   });
 
+  it('hears a host that has it on the link, and does not go there the same way', async () => {
+    kernel.heard.set(FAR, '5e:00:00:00:00:04');
+    await adjacency.prepare([NEAR, FAR]);
+    expect(neighbours()).toEqual([NEAR]);
+    expect([...adjacency.senders.keys()]).toEqual([NEAR, FAR]);
+    kernel.heard.clear();
+    await adjacency.refresh([NEAR, FAR]);
+    expect([...adjacency.senders.keys()]).toEqual([NEAR]);
+    kernel.silent.add(NEAR);
+    await adjacency.refresh([NEAR]);
+    expect([...adjacency.senders]).toEqual([[NEAR, MAC]]);
+    await adjacency.refresh([]);
+    expect(adjacency.senders.size).toBe(0);
+  });
+
+  it('gives out what stays as it was, whatever it learns afterwards', async () => {
+    await adjacency.prepare([NEAR]);
+    const { neighbours: former, senders } = adjacency;
+    kernel.adjacent.delete(NEAR);
+    await adjacency.refresh([NEAR]);
+    expect([former.size, senders.size, neighbours().length]).toEqual([1, 1, 0]);
+  });
+
   it('knows nobody without a link, and asks anew on another one', async () => {
     adjacency.setUnderlay(undefined);
     await adjacency.prepare([NEAR]);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { advance } from '../../../../../worker/network/overlay/advance.ts';
 import {
   type DesiredOverlay,
+  type DesiredRoute,
   emptyOverlay,
   emptyRoute,
   type LocalPort,
@@ -33,8 +34,12 @@ const BASE: DesiredOverlay = {
   port: 4789,
   local: [{ endpointId: 'e9', address: '10.0.0.9', address6: 'fd00::9', mac: macOf(9), link: 'vethe9' }],
   peers: [peer(5, NEAR), peer(6, FAR)],
-  route: { underlay: ETH0, neighbours: new Map([[NEAR, NEAR_MAC]]) },
+  route: routeOf([[NEAR, NEAR_MAC]]),
 };
+
+function routeOf(neighbours: readonly (readonly [string, string])[]): DesiredRoute {
+  return { underlay: ETH0, neighbours: new Map(neighbours), senders: new Map(neighbours) };
+}
 
 function macOf(octet: number): string {
   return `02:42:0a:00:00:0${octet}`;
@@ -102,17 +107,22 @@ describe('a routed network', () => {
   const changes: { id: string; change: Partial<DesiredOverlay>; kinds: string[] }[] = [
     {
       id: 'a neighbour that is no longer one gets VXLAN first',
-      change: { route: { underlay: ETH0, neighbours: new Map() } },
+      change: { route: routeOf([]) },
       kinds: ['put-bridged', 'delete-route', 'delete-source'],
     },
     {
+      id: 'a neighbour that has us for one still, and is heard',
+      change: { route: { ...routeOf([]), senders: new Map([[NEAR, NEAR_MAC]]) } },
+      kinds: ['put-bridged', 'delete-route'],
+    },
+    {
       id: 'a host that became a neighbour',
-      change: { route: { underlay: ETH0, neighbours: new Map([...nearOnly(), [FAR, '5e:00:00:00:01:03']]) } },
+      change: { route: routeOf([...nearOnly(), [FAR, '5e:00:00:00:01:03']]) },
       kinds: ['put-route', 'put-source', 'put-routed'],
     },
     {
       id: 'another MAC of the neighbour is let in before the old one is forgotten',
-      change: { route: { underlay: ETH0, neighbours: new Map([[NEAR, OTHER_MAC]]) } },
+      change: { route: routeOf([[NEAR, OTHER_MAC]]) },
       kinds: ['delete-route', 'put-route', 'delete-route', 'put-route', 'put-source', 'delete-source'],
     },
     {
@@ -130,12 +140,12 @@ describe('a routed network', () => {
     },
     {
       id: 'another link of the host',
-      change: { route: { underlay: { ...ETH0, link: 'eth1' }, neighbours: nearOnly() } },
+      change: { route: { ...routeOf(nearOnly()), underlay: { ...ETH0, link: 'eth1' } } },
       kinds: ['install-table', 'put-route', 'put-port', 'put-source'],
     },
     {
       id: 'another MAC of this host',
-      change: { route: { underlay: { ...ETH0, mac: OTHER_MAC }, neighbours: nearOnly() } },
+      change: { route: { ...routeOf(nearOnly()), underlay: { ...ETH0, mac: OTHER_MAC } } },
       kinds: ['install-table', 'put-route', 'put-port', 'put-source'],
     },
     {
@@ -179,8 +189,8 @@ describe('a routed network', () => {
     expect(plan(undefined, have)).toEqual([{ kind: 'delete-table' }]);
   });
 
-  function nearOnly(): Map<string, string> {
-    return new Map([[NEAR, NEAR_MAC]]);
+  function nearOnly(): [string, string][] {
+    return [[NEAR, NEAR_MAC]];
   }
 
   function withoutSix({ address6: _address6, ...rest }: ReturnType<typeof peer>) {
@@ -208,7 +218,7 @@ const desired: fc.Arbitrary<DesiredOverlay> = fc
     mtu,
     local: fc.uniqueArray(octet, { maxLength: 3 }),
     peers: fc.array(fc.tuple(octet, octet, vtep, fc.nat(3), six)),
-    route: fc.option(fc.record({ underlay, neighbours }), { nil: undefined }),
+    route: fc.option(fc.record({ underlay, neighbours, senders: neighbours }), { nil: undefined }),
   })
   .map(({ mtu: bytes, local, peers, route }) => {
     const { route: _none, ...base } = BASE;
@@ -331,11 +341,13 @@ function expectReached(want: DesiredOverlay, { route, bridged, forwarding, neigh
   const routed = [...known].filter(([, each]) => route.bridged.has(each.mac));
   expect([...route.routes.keys()].toSorted()).toEqual(routed.map(([ip]) => ip).toSorted());
   for (const [ip, each] of routed) {
-    const host = near.get(forwarding.get(each.mac)?.vtep ?? '') ?? '';
-    expect(route.routes.get(ip)).toBe(host);
-    expect(route.sources).toContain(sourceKey(host, ip));
+    expect(route.routes.get(ip)).toBe(near.get(forwarding.get(each.mac)?.vtep ?? ''));
   }
-  expect(route.sources.size).toBe(routed.length);
+  const sources = [...known].flatMap(([ip, each]) => {
+    const sender = want.route?.senders.get(forwarding.get(each.mac)?.vtep ?? '');
+    return sender === undefined ? [] : [sourceKey(sender, ip)];
+  });
+  expect([...route.sources].toSorted()).toEqual(sources.toSorted());
   const ports = want.local.flatMap(({ address: four, address6, mac: of }) => [
     [four, of] as const,
     ...(address6 === undefined ? [] : [[address6, of] as const]),

@@ -22,12 +22,13 @@ const ANSWERS = [
 const IPV4 = ['192.168.77.12', '192.168.77.13', '192.168.78.14', '192.168.80.15', '192.168.77.11', '192.168.77.16'];
 const IPV6 = ['fd00:78::2', 'fd00:78::3', 'fd00:99::4'];
 
-it('tells who is on the link, who of them has answered, and who is to be asked again', () => {
+it('tells who is on the link, who has been heard of there, and who is to be asked again', () => {
   const { onLink, macs, stale } = readAdjacentHosts('eth0', [...IPV4, ...IPV6], ANSWERS);
   expect([...onLink]).toEqual(['192.168.77.12', '192.168.77.13', 'fd00:78::2', 'fd00:78::3']);
   expect([...macs]).toEqual([
     ['fd00:78::2', 'c6:a7:29:34:e4:d2'],
     ['192.168.77.12', 'c6:a7:29:34:e4:c5'],
+    ['192.168.78.14', 'c6:a7:29:34:e4:c7'],
   ]);
   expect([...stale]).toEqual(['192.168.77.12', '192.168.77.13']);
 });
