@@ -38,7 +38,8 @@ function bothOf(host: Host, container: string): Promise<[string, string]> {
 }
 
 async function macOf(host: Host): Promise<string> {
-  return (await host.exec(['cat', '/sys/class/net/eth0/address'])).stdout.trim();
+  const { stdout } = await host.exec(['ip', '-j', 'link', 'show', 'dev', 'eth0']);
+  return (JSON.parse(stdout) as { address: string }[])[0]?.address ?? '';
 }
 
 async function inContainer(host: Host, container: string, command: readonly string[]): Promise<string> {
@@ -152,14 +153,20 @@ describe('containers on a routed network', () => {
     }
   });
 
-  it('are not reached from another routed network, nor from hosts', async () => {
+  it('are not reached from another routed network, of several subnets and without a way out, nor from hosts', async () => {
     const [a, b] = hosts();
-    await createNetwork(lab, 'routed2', ...ROUTED);
-    await start(a, 'd1', 'routed2');
-    await start(b, 'd2', 'routed2');
-    await untilPings(a, 'd1', 'd2');
-    const [c1, c2] = [await addressOf(a, 'c1', 'routed1'), await addressOf(b, 'c2', 'routed1')];
-    for (const stranger of [c1, c2]) expect(await pings(a, 'd1', stranger), stranger).toBe(false);
+    const subnets = ['10.91.0.0/24', '10.92.0.0/24', 'fd00:92::/64'].flatMap((each) => ['--subnet', each]);
+    await createNetwork(lab, 'routed2', ...ROUTED, '--internal', '--ipv6', ...subnets);
+    await start(a, 'd1', 'routed2', '--ip', '10.91.0.5');
+    await start(b, 'd2', 'routed2', '--ip', '10.92.0.5', '--ip6', 'fd00:92::5');
+    for (const to of ['d2', '10.92.0.5', 'fd00:92::5']) await untilPings(a, 'd1', to);
+    const rows = (await a.exec(['nft', 'list', 'ruleset', 'netdev'])).stdout;
+    for (const to of ['10.92.0.5', 'fd00:92::5']) expect(rows).toContain(`${to} : ${await macOf(b)}`);
+    for (const family of ['-4', '-6'])
+      expect(await inContainer(a, 'd1', ['ip', family, 'route'])).not.toContain('default');
+    const [c1] = await bothOf(a, 'c1');
+    for (const stranger of [...(await bothOf(a, 'c1')), ...(await bothOf(b, 'c2'))])
+      expect(await pings(a, 'd1', stranger), stranger).toBe(false);
     expect(await lookUp(a, 'd1', 'c1')).toEqual([]);
     await b.exec(['ip', 'route', 'add', `${c1}/32`, 'via', a.address]);
     expect((await b.exec(['busybox', 'ping', '-c', '1', '-W', '1', c1], { check: false })).exitCode).not.toBe(0);

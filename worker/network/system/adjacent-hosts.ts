@@ -17,7 +17,7 @@ const rowSchema = z.object({
 /** The kernel asks again for these by itself, or has just heard from them. */
 const ASKED_FOR = ['REACHABLE', 'DELAY', 'PROBE', 'INCOMPLETE', 'PERMANENT', 'NOARP'];
 
-/** What `ip` has told: of those on the link, `stale` are to be asked for once more. */
+/** What `ip` has told: of those on the link, and of those known there, `stale` are to be asked for once more. */
 export interface FoundHosts extends AdjacentHosts {
   stale: ReadonlySet<string>;
 }
@@ -27,7 +27,8 @@ export async function adjacentHosts(link: string, addresses: readonly string[]):
   if (addresses.length === 0) return { onLink: new Set(), macs: new Map() };
   const questions = [...addresses.map((address) => `route get ${address}`), `neigh show dev ${link}`];
   const { onLink, macs, stale } = readAdjacentHosts(link, addresses, await batch(questions));
-  // `use` makes the kernel ask, as a packet for the address would. Bare packets do not: they have the MAC already.
+  // `use` makes the kernel ask, as a packet for the address would. Bare packets do not: they have the MAC already, and what nobody uses
+  // the kernel forgets.
   if (stale.size > 0) await batch([...stale].map((address) => `neigh replace ${address} dev ${link} use`));
   return { onLink, macs };
 }
@@ -49,7 +50,7 @@ export function readAdjacentHosts(link: string, addresses: readonly string[], an
       if (row.state.some((each) => ASKED_FOR.includes(each))) fresh.add(row.dst);
     }
   }
-  return { onLink, macs, stale: new Set([...onLink].filter((address) => !fresh.has(address))) };
+  return { onLink, macs, stale: new Set([...onLink, ...macs.keys()].filter((address) => !fresh.has(address))) };
 }
 
 /** With -force: an address without a route is an error of its line only. */

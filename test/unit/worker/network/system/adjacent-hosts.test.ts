@@ -30,7 +30,7 @@ it('tells who is on the link, who has been heard of there, and who is to be aske
     ['192.168.77.12', 'c6:a7:29:34:e4:c5'],
     ['192.168.78.14', 'c6:a7:29:34:e4:c7'],
   ]);
-  expect([...stale]).toEqual(['192.168.77.12', '192.168.77.13']);
+  expect([...stale]).toEqual(['192.168.77.12', '192.168.77.13', '192.168.78.14']);
 });
 
 it('has a host that was never asked for to be asked', () => {
