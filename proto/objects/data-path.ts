@@ -30,9 +30,5 @@ export function dataPathProblem(spec: NetworkSpec): string | undefined {
   if (isEncrypted({ Spec: spec })) {
     return `${option} cannot be combined with option encrypted: routed packets travel in the clear`;
   }
-  const subnets = spec.IPAMOptions?.Configs?.map(({ Subnet = '' }) => Subnet) ?? [];
-  if (spec.IPv6Enabled === true || subnets.some((subnet) => subnet.includes(':'))) {
-    return `${option} cannot be combined with IPv6: routed networks carry IPv4 only`;
-  }
   return undefined;
 }

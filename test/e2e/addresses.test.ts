@@ -394,6 +394,22 @@ describe('hosts that reach each other by IPv6', () => {
       PATIENCE,
     );
     await b.exec(['ip6tables', '-D', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP']);
+    await createNetwork(lab, 'bare', '-o', 'waggle.datapath=routed', '--ipv6', '--subnet', 'fd00:61::/64');
+    await start(a, 'r1', 'bare');
+    await start(b, 'r2', 'bare');
+    await untilPings(a, 'r1', 'r2');
+    expect(await inside(a, 'r1', 'ip', 'link', 'show', 'eth0')).toContain('mtu 1500');
+    const bare = [await addressOf(b, 'r2', 'bare'), await address6Of(b, 'r2', 'bare')];
+    // Hosts find each other by NDP, and each family's packets go bare from one MAC to the other.
+    const link = (await b.exec(['ip', '-j', 'link', 'show', 'dev', 'eth1'])).stdout;
+    const mac = (JSON.parse(link) as { address: string }[])[0]?.address ?? '';
+    const table = (await namespaceOf('bare')).replace('1-', 'waggle-');
+    const rows = (await a.exec(['nft', 'list', 'table', 'netdev', table])).stdout;
+    for (const address of bare) {
+      expect(rows).toContain(`${address} : ${mac}`);
+      expect(await inside(a, 'r1', 'ping', '-c', '2', '-s', '1452', address)).toContain('2 packets received');
+    }
+    expect((await traceNetwork(a, 'r1', 'r2')).Hops.filter(({ OK }) => OK !== true)).toEqual([]);
     const drift = a
       .log('daemon')
       .split('\n')

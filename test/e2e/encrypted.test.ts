@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  address6Of,
   addressOf,
   createNetwork,
   createSwarm,
@@ -22,6 +23,7 @@ import type { Lab } from '../lab/lab.ts';
 
 const SECRET = 'WAGGLE-SECRET-WORDS';
 const PLAIN = 'WAGGLE-PLAIN-WORDS';
+const SUBNETS = ['--subnet', '10.70.0.0/24', '--ipv6', '--subnet', 'fd00:70::/64'];
 
 /** Sends a VXLAN packet (RFC 7348) with a UDP datagram for a container in it, from where it runs. */
 const INJECT = `
@@ -70,10 +72,9 @@ async function talk(
   sender: string,
   to: Host,
   receiver: string,
-  network: string,
+  address: string,
   words: string,
 ): Promise<number> {
-  const address = await addressOf(to, receiver, network);
   const listening = to.docker(['exec', receiver, 'sh', '-c', 'sleep 4 | nc -l -p 7777 | wc -c'], { timeoutMs: 60_000 });
   const script = `(yes ${words} | head -c 300000; sleep 1) | nc -w 5 ${address} 7777`;
   await eventually(
@@ -141,7 +142,7 @@ beforeAll(async () => {
   const [a, b] = hosts();
   captures = await Promise.all([a, b].map((host) => UnderlayCapture.start(host, [SECRET, PLAIN])));
   ids.plain = await createNetwork(lab, 'plain', '--subnet', '10.71.0.0/24');
-  ids.secret = await createNetwork(lab, 'secret', '--opt', 'encrypted', '--subnet', '10.70.0.0/24');
+  ids.secret = await createNetwork(lab, 'secret', '--opt', 'encrypted', ...SUBNETS);
   await Promise.all([
     start(a, 'sa', 'secret'),
     start(b, 'sb', 'secret'),
@@ -159,8 +160,10 @@ describe('an encrypted network', () => {
     const [a, b] = hosts();
     await untilPings(a, 'sa', 'sb');
     await untilPings(a, 'pa', 'pb');
-    expect(await talk(a, 'sa', b, 'sb', 'secret', SECRET)).toBe(300_000);
-    expect(await talk(a, 'pa', b, 'pb', 'plain', PLAIN)).toBe(300_000);
+    for (const address of [await addressOf(b, 'sb', 'secret'), await address6Of(b, 'sb', 'secret')]) {
+      expect(await talk(a, 'sa', b, 'sb', address, SECRET), address).toBe(300_000);
+    }
+    expect(await talk(a, 'pa', b, 'pb', await addressOf(b, 'pb', 'plain'), PLAIN)).toBe(300_000);
     const { stdout: mtu } = await a.docker(['exec', 'sa', 'cat', '/sys/class/net/eth0/mtu']);
     expect(Number(mtu)).toBe(1500 - 60 - 50);
   });

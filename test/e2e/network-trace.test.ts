@@ -82,8 +82,8 @@ describe('a way that is clear', () => {
   });
 
   it.each([
-    { id: 'routed', option: ['-o', 'waggle.datapath=routed'] },
-    { id: 'encrypted', option: ['--opt', 'encrypted'] },
+    { id: 'routed', option: ['-o', 'waggle.datapath=routed', '--ipv6', '--subnet', 'fd00:17::/64'] },
+    { id: 'encrypted', option: ['--opt', 'encrypted', '--ipv6', '--subnet', 'fd00:18::/64'] },
   ])('is walked on a network of another kind: $id', async ({ id, option }) => {
     const [a, b] = hosts();
     await createNetwork(lab, id, ...option);
@@ -96,6 +96,10 @@ describe('a way that is clear', () => {
         const { Hops } = await traceNetwork(a, `${id}1`, `${id}2`);
         const wrong = Hops.filter(({ OK }) => OK === false);
         if (wrong.length > 0) throw new Error(JSON.stringify(wrong));
+        const answered = Hops.filter(({ OK }) => OK === true).map(({ Hop }) => Hop);
+        for (const family of ['10.', 'fd00:']) {
+          expect(answered).toContainEqual(expect.stringMatching(new RegExp(`^echo from ${family}.* bytes$`)));
+        }
       },
       PATIENCE,
     );

@@ -17,6 +17,8 @@ export interface OperationFailure {
 export interface HostLink {
   name: string;
   mtu: number;
+  /** In lower case; empty for a link that has none. */
+  mac: string;
   /** Without prefix length; link-local ones are left out. */
   addresses: readonly string[];
   /** Set for a VXLAN device. */
@@ -27,7 +29,7 @@ export interface HostLink {
 export interface AdjacentHosts {
   /** The routes have them on the link, with no gateway between. */
   onLink: ReadonlySet<string>;
-  /** Those of them that have answered ARP. */
+  /** Those that have answered ARP or NDP (RFC 4861) on the link, or have asked: not on the link for us, but we are for them. */
   macs: ReadonlyMap<string, string>;
 }
 
@@ -57,7 +59,10 @@ export interface OverlayKernel {
   /** Tells the containers on the bridge that these addresses have these MACs (gratuitous ARP, unsolicited neighbour advertisements). */
   announce(namespace: string, announcements: readonly Announcement[]): Promise<void>;
   hostLinks(): Promise<HostLink[]>;
-  /** Where these IPv4 addresses are as seen from the link. Makes the kernel ask for those on it that it does not know, and does not wait. */
+  /**
+   * Where these addresses, of either family, are as seen from the link. Makes the kernel ask for those on it that it does not know or has
+   * not heard from for a while, and does not wait.
+   */
   adjacentHosts(link: string, addresses: readonly string[]): Promise<AdjacentHosts>;
   /** Gone already is no error. */
   deleteHostLink(name: string): Promise<void>;

@@ -67,12 +67,19 @@ export interface DesiredOverlay extends NetworkFacts {
   route?: DesiredRoute;
 }
 
+/** The host's link that has the VTEP's address. */
+export interface Underlay {
+  link: string;
+  mac: string;
+}
+
 /** What packets need to travel bare. */
 export interface DesiredRoute {
-  /** The host's link that has the VTEP's address. */
-  underlay: string;
+  underlay: Underlay;
   /** Hosts on the segment of that link: VTEP to MAC. All others are reached by VXLAN. */
   neighbours: ReadonlyMap<string, string>;
+  /** Hosts that may send bare packets: VTEP to MAC. The neighbours, and who takes us for one although we go to it by a router. */
+  senders: ReadonlyMap<string, string>;
 }
 
 export interface ObservedLink {
@@ -113,12 +120,12 @@ export interface ObservedRoute {
   /** There is a table of the network's name in the host. */
   table: boolean;
   /** The link by which the table lets packets out and in; absent when its chains and rules are not exactly ours. */
-  underlay?: string;
-  /** Endpoints to go to: IPv4 to VTEP. */
+  underlay?: Underlay;
+  /** Endpoints to go to: address, of either family, to the MAC of its host. */
   routes: Map<string, string>;
-  /** Endpoints to hear from: `sourceKey` of the host's MAC and the IPv4. */
+  /** Endpoints to hear from: `sourceKey` of the host's MAC and the address. */
   sources: Set<string>;
-  /** Containers of this host: IPv4 to MAC. */
+  /** Containers of this host: address to MAC. */
   ports: Map<string, string>;
 }
 
@@ -168,12 +175,12 @@ export type RouteOperation =
   | { kind: 'delete-route-end' }
   | { kind: 'set-route-end'; mtu: number }
   /** Puts the table in the place of any former one, with no rows. */
-  | { kind: 'install-table'; underlay: string }
+  | { kind: 'install-table'; underlay: Underlay }
   | { kind: 'delete-table' }
   /** Sends frames for the MAC to routed0, and no longer where they went before. */
   | { kind: 'put-routed'; mac: string }
   | { kind: 'delete-routed'; mac: string }
-  | { kind: 'put-route'; address: string; vtep: string }
+  | { kind: 'put-route'; address: string; mac: string }
   | { kind: 'delete-route'; address: string }
   | { kind: 'put-source'; address: string; mac: string }
   | { kind: 'delete-source'; address: string; mac: string }

@@ -305,7 +305,7 @@ export class Overlays implements Startable {
 
   #readMtu(links: readonly HostLink[]): void {
     const underlay = links.find((link) => link.addresses.includes(this.#options.vtep));
-    this.#adjacency.setUnderlay(underlay?.name);
+    this.#adjacency.setUnderlay(underlay);
     if (underlay === undefined) {
       this.#log.warn({ address: this.#options.vtep }, 'no interface has the data path address');
       return;
@@ -445,8 +445,8 @@ export class Overlays implements Startable {
   }
 
   #routeOf({ dataPath }: NetworkFacts): Pick<DesiredOverlay, 'route'> {
-    const { underlay, neighbours } = this.#adjacency;
-    return dataPath === 'routed' && underlay !== undefined ? { route: { underlay, neighbours } } : {};
+    const { underlay, neighbours, senders } = this.#adjacency;
+    return dataPath === 'routed' && underlay !== undefined ? { route: { underlay, neighbours, senders } } : {};
   }
 
   #routedVteps(): Set<string> {

@@ -37,7 +37,7 @@ export function advanceRoute(observed: ObservedOverlay, operation: RouteOperatio
     case 'delete-routed':
       return void route.bridged.delete(operation.mac);
     case 'put-route':
-      return void route.routes.set(operation.address, operation.vtep);
+      return void route.routes.set(operation.address, operation.mac);
     case 'delete-route':
       return void route.routes.delete(operation.address);
     case 'put-source':

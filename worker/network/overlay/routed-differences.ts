@@ -37,7 +37,7 @@ export const ROUTE_DESCRIBERS: RouteDescribers = {
       : difference('bridge row missing', mac, ROUTED, ABSENT),
   ],
   'delete-routed': ({ mac }) => [difference('bridge row added', mac, ABSENT, ROUTED)],
-  'put-route': ({ address, vtep }) => [difference('route missing', address, vtep, ABSENT)],
+  'put-route': ({ address, mac }) => [difference('route missing', address, mac, ABSENT)],
   'delete-route': ({ address }, { route }) => [
     difference('route added', address, ABSENT, route.routes.get(address) ?? ''),
   ],

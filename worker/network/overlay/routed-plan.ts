@@ -1,4 +1,3 @@
-import { isIpv4 } from './address.ts';
 import { BRIDGE, ROUTED } from './link-names.ts';
 import {
   type DesiredOverlay,
@@ -7,14 +6,23 @@ import {
   type ObservedRoute,
   type Operation,
   sourceKey,
+  type Underlay,
 } from './overlay-state.ts';
 import type { PeerTables } from './peer-choice.ts';
 
 /*
  * The bare way of a routed network. The bridge sends frames for containers on neighbour hosts to routed0; they come out at its other end in the
- * host, where a netdev table (nft(8), ingress hook) sends each packet on to the host of its destination as a router does: TTL less one,
- * the next hop's MAC. There the table knows the packet by its sender, the neighbour's MAC with an address that is known to
+ * host, where a netdev table (nft(8), ingress hook) sends each packet on to the host of its destination: from this host's MAC to that one's.
+ * There the table knows the packet by its sender, the neighbour's MAC with an address that is known to
  * be on that neighbour, gives it the MAC of the local container, and puts it back into the bridge.
+ *
+ * IPv4 and IPv6 go alike, whichever of them the hosts use among themselves: a row names the next hop by its MAC, since the kernel's own next
+ * hops must be of the packet's family. No packet goes this way twice, for it would come from a host that does not have its sender; so
+ * there are no loops for a TTL to end, and it stays as it is.
+ *
+ * What is not ours does not get in or out: nothing leaves that is not from a container of this host, and what a neighbour sends for a container that
+ * is no longer here ends here, before the host could route it elsewhere. Nor do the neighbours' own words about neighbours: vxlan1 answers
+ * ARP and NDP of the bridge from its table, and RFC 4861's messages, router advertisements among them, end at the first host.
  *
  * The hook is before everything else that a host does with a packet. So nothing here depends on, or is in the way of,
  * forwarding, connection tracking, the engine's firewall or routes of the host; and a packet that the table does not know is not ours.
@@ -72,10 +80,10 @@ export function planRouteRows(desired: DesiredOverlay, observed: ObservedOverlay
   const have = routeAfterLinks(desired, observed.route);
   const before: Operation[] = [];
   const after: Operation[] = [];
-  for (const [address, vtep] of wanted.routes) {
-    if (have.routes.get(address) === vtep) continue;
+  for (const [address, mac] of wanted.routes) {
+    if (have.routes.get(address) === mac) continue;
     if (have.routes.has(address)) before.push({ kind: 'delete-route', address });
-    before.push({ kind: 'put-route', address, vtep });
+    before.push({ kind: 'put-route', address, mac });
   }
   for (const [address, mac] of wanted.ports) {
     if (have.ports.get(address) === mac) continue;
@@ -101,16 +109,18 @@ export function planRouteRows(desired: DesiredOverlay, observed: ObservedOverlay
 function routeTables(desired: DesiredOverlay, peers: PeerTables): RouteTables {
   const tables: RouteTables = { macs: new Set(), routes: new Map(), sources: new Map(), ports: new Map() };
   if (desired.route === undefined) return tables;
-  for (const { address, mac } of desired.local) tables.ports.set(address, mac);
-  // The table is of IPv4 only, as routed networks are.
+  for (const { address, address6, mac } of desired.local) {
+    for (const each of [address, address6 ?? address]) tables.ports.set(each, mac);
+  }
+  // A MAC goes one way, and with it all of its addresses.
   for (const [address, mac] of peers.neighbours) {
-    if (!isIpv4(address)) continue;
-    const vtep = peers.forwarding.get(mac);
-    const host = vtep === undefined ? undefined : desired.route.neighbours.get(vtep);
-    if (vtep === undefined || host === undefined) continue;
+    const vtep = peers.forwarding.get(mac) ?? '';
+    const sender = desired.route.senders.get(vtep);
+    if (sender !== undefined) tables.sources.set(sourceKey(sender, address), { address, mac: sender });
+    const host = desired.route.neighbours.get(vtep);
+    if (host === undefined) continue;
     tables.macs.add(mac);
-    tables.routes.set(address, vtep);
-    tables.sources.set(sourceKey(host, address), { address, mac: host });
+    tables.routes.set(address, host);
   }
   return tables;
 }
@@ -124,7 +134,11 @@ function routeAfterLinks(desired: DesiredOverlay, route: ObservedRoute): Observe
 
 /** The kernel removes a chain together with its link. */
 function keepsTable({ route: wanted }: DesiredOverlay, route: ObservedRoute): boolean {
-  return wanted !== undefined && pairOf(route) !== undefined && route.table && route.underlay === wanted.underlay;
+  return wanted !== undefined && pairOf(route) !== undefined && route.table && isSame(route.underlay, wanted.underlay);
+}
+
+function isSame(one: Underlay | undefined, other: Underlay): boolean {
+  return one?.link === other.link && one.mac === other.mac;
 }
 
 /** Both ends, or nothing that can be used. */

@@ -76,6 +76,7 @@ export function readHostLinks(addresses: string): HostLink[] {
     return {
       name: row.ifname,
       mtu: row.mtu,
+      mac: row.address.toLowerCase(),
       addresses: globalsOf(row).map(({ local }) => local),
       ...(isVxlan ? { vxlan: { vni: Number(data?.id ?? 0), port: Number(data?.port ?? 0) } } : {}),
     };

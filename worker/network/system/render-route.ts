@@ -1,7 +1,7 @@
 import { assertNever } from '../../../proto/runtime/assert.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import { ROUTED, routeEndName, routeTableName } from '../overlay/link-names.ts';
-import type { RouteOperation } from '../overlay/overlay-state.ts';
+import type { RouteOperation, Underlay } from '../overlay/overlay-state.ts';
 
 type TableOperation = Extract<
   RouteOperation,
@@ -49,41 +49,58 @@ export function renderRoute(
 
 function tableLine(table: string, end: string, operation: TableOperation): string {
   const gone = `table netdev ${table}\ndelete table netdev ${table}`;
+  if (operation.kind === 'install-table') return `${gone}\n${tableText(table, end, operation.underlay)}`;
+  if (operation.kind === 'delete-table') return gone;
+  const address = word(operation.address);
+  const verb = operation.kind.startsWith('put-') ? 'add' : 'delete';
+  const element = (name: string, text: string): string =>
+    `${verb} element netdev ${table} ${name}${address.includes(':') ? '6' : ''} { ${text} }`;
   switch (operation.kind) {
-    case 'install-table':
-      return `${gone}\n${tableText(table, end, operation.underlay)}`;
-    case 'delete-table':
-      return gone;
     case 'put-route':
-      return `add element netdev ${table} routes { ${word(operation.address)} : ${word(operation.vtep)} }`;
+      return element('routes', `${address} : ${word(operation.mac)}`);
     case 'delete-route':
-      return `delete element netdev ${table} routes { ${word(operation.address)} }`;
+      return element('routes', address);
     case 'put-source':
-      return `add element netdev ${table} sources { ${word(operation.mac)} . ${word(operation.address)} }`;
     case 'delete-source':
-      return `delete element netdev ${table} sources { ${word(operation.mac)} . ${word(operation.address)} }`;
+      return element('sources', `${word(operation.mac)} . ${address}`);
     case 'put-port':
-      return `add element netdev ${table} ports { ${word(operation.address)} : ${word(operation.mac)} }`;
+      return element('ports', `${address} : ${word(operation.mac)}`);
     case 'delete-port':
-      return `delete element netdev ${table} ports { ${word(operation.address)} }`;
+      return element('ports', address);
     default:
       return assertNever(operation);
   }
 }
 
-/** `fwd ip to` finds the next hop's MAC in the host's neighbour table; `fwd to` sends the frame as it is. */
-function tableText(table: string, end: string, underlay: string): string {
+/**
+ * A packet that leaves has its source looked up in `ports`, where only containers of this host are; nft can ask a map for nothing but a
+ * value, so the sender is given its own MAC, and then the host's. ICMPv6 133 to 137 is neighbour discovery (RFC 4861).
+ */
+function tableText(table: string, end: string, underlay: Underlay): string {
+  const link = `"${linkName(underlay.link)}"`;
+  const mac = word(underlay.mac);
   return `table netdev ${table} {
-  map routes { type ipv4_addr : ipv4_addr; }
+  map routes { type ipv4_addr : ether_addr; }
+  map routes6 { type ipv6_addr : ether_addr; }
   set sources { type ether_addr . ipv4_addr; }
+  set sources6 { type ether_addr . ipv6_addr; }
   map ports { type ipv4_addr : ether_addr; }
+  map ports6 { type ipv6_addr : ether_addr; }
+  chain deliver {
+    ether daddr set ip daddr map @ports fwd to "${end}"
+    ether daddr set ip6 daddr map @ports6 fwd to "${end}"
+    drop
+  }
   chain leave {
     type filter hook ingress device "${end}" priority 0; policy drop;
-    fwd ip to ip daddr map @routes device "${linkName(underlay)}"
+    ether saddr set ip saddr map @ports ether daddr set ip daddr map @routes ether saddr set ${mac} fwd to ${link}
+    icmpv6 type 133-137 drop
+    ether saddr set ip6 saddr map @ports6 ether daddr set ip6 daddr map @routes6 ether saddr set ${mac} fwd to ${link}
   }
   chain enter {
-    type filter hook ingress device "${linkName(underlay)}" priority 0; policy accept;
-    meta pkttype host ether saddr . ip saddr @sources ether daddr set ip daddr map @ports fwd to "${end}"
+    type filter hook ingress device ${link} priority 0; policy accept;
+    meta pkttype host ether saddr . ip saddr @sources goto deliver
+    meta pkttype host ether saddr . ip6 saddr @sources6 goto deliver
   }
 }`;
 }

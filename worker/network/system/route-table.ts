@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { execa } from 'execa';
 import { z } from 'zod';
 import { routeEndName, routeTableName } from '../overlay/link-names.ts';
-import { emptyRoute, type ObservedRoute, sourceKey } from '../overlay/overlay-state.ts';
+import { emptyRoute, type ObservedRoute, sourceKey, type Underlay } from '../overlay/overlay-state.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_OUTPUT_CHARACTERS = 256 * 1024 * 1024;
@@ -10,8 +10,9 @@ const ABSENT = /No such file or directory/;
 
 const listingSchema = z.object({ nftables: z.array(z.record(z.string(), z.unknown())) });
 const namedSchema = z.object({ name: z.string(), elem: z.array(z.unknown()).default([]) });
-const ruleSchema = z.object({ expr: z.unknown() });
+const ruleOfSchema = z.object({ chain: z.string(), expr: z.array(z.unknown()) });
 const forwardSchema = z.object({ fwd: z.object({ dev: z.string() }) });
+const rewriteSchema = z.object({ mangle: z.object({ value: z.string() }) });
 
 type Table = Pick<ObservedRoute, 'table' | 'underlay' | 'routes' | 'sources' | 'ports'>;
 
@@ -65,9 +66,9 @@ function readElements(table: Table, row: Record<string, unknown>): void {
     const [key, value] = Array.isArray(raw) ? (raw as unknown[]) : [raw];
     const words = wordsOf(key);
     const [first = '', second = ''] = words;
-    if (name === 'sources') table.sources.add(sourceKey(first, second));
-    if (name === 'routes') table.routes.set(first, wordsOf(value)[0] ?? '');
-    if (name === 'ports') table.ports.set(first, wordsOf(value)[0] ?? '');
+    if (name === 'sources' || name === 'sources6') table.sources.add(sourceKey(first, second));
+    if (name === 'routes' || name === 'routes6') table.routes.set(first, wordsOf(value)[0] ?? '');
+    if (name === 'ports' || name === 'ports6') table.ports.set(first, wordsOf(value)[0] ?? '');
   }
 }
 
@@ -81,17 +82,20 @@ function wordsOf(value: unknown): string[] {
   return 'val' in value ? wordsOf(value.val) : [];
 }
 
-function forwardsTo(found: readonly unknown[]): string | undefined {
+/** The link by which packets leave, and the MAC that they leave with. */
+function forwardsTo(found: readonly unknown[]): Underlay | undefined {
   for (const row of found) {
-    const rule = z.object({ rule: ruleSchema }).safeParse(row);
-    const first = z.array(z.unknown()).safeParse(rule.data?.rule.expr).data?.[0];
-    const forward = forwardSchema.safeParse(first);
-    if (forward.success) return forward.data.fwd.dev;
+    const { data } = z.object({ rule: ruleOfSchema }).safeParse(row);
+    if (data?.rule.chain !== 'leave') continue;
+    const [rewrite, forward] = data.rule.expr.slice(-2);
+    const mac = rewriteSchema.safeParse(rewrite).data?.mangle.value;
+    const link = forwardSchema.safeParse(forward).data?.fwd.dev;
+    if (mac !== undefined && link !== undefined) return { link, mac };
   }
   return undefined;
 }
 
-/** Order counts only between chains, and there is one rule in each. */
+/** The order is that of nft: sets, chains, and the rules of each chain as they were added. */
 function sameTable(found: unknown[], expected: unknown[]): boolean {
   return isDeepStrictEqual(found.map(withoutDevice), expected.map(withoutDevice));
 }
@@ -105,32 +109,54 @@ function withoutDevice(row: unknown): unknown {
 }
 
 /** What nft 1.0 prints of the table of render-route.ts. */
-function ownFingerprint(namespace: string, underlay: string): unknown[] {
-  const end = routeEndName(namespace);
+function ownFingerprint(namespace: string, { link, mac }: Underlay): unknown[] {
   const table = routeTableName(namespace);
   const of = { family: 'netdev', table };
   const field = (protocol: string, name: string): unknown => ({ payload: { protocol, field: name } });
-  const looked = (data: string): unknown => ({ map: { key: field('ip', 'daddr'), data } });
+  const rewrite = (name: string, value: unknown): unknown => ({ mangle: { key: field('ether', name), value } });
+  const looked = (ip: string, name: string, data: string): unknown => ({ map: { key: field(ip, name), data } });
+  const rule = (chain: string, expr: unknown[]): unknown => ({ rule: { ...of, chain, expr } });
+  const equal = (left: unknown, right: unknown): unknown => ({ match: { op: '==', left, right } });
   const hook = { ...of, type: 'filter', hook: 'ingress', prio: 0 };
-  const source = { concat: [field('ether', 'saddr'), field('ip', 'saddr')] };
+  const families = [
+    { ip: 'ip', suffix: '', type: 'ipv4_addr' },
+    { ip: 'ip6', suffix: '6', type: 'ipv6_addr' },
+  ];
+  const map = (name: string): unknown[] =>
+    families.map(({ suffix, type }) => ({ map: { ...of, name: `${name}${suffix}`, type, map: 'ether_addr' } }));
+  const leave = families.map(({ ip, suffix }) =>
+    rule('leave', [
+      rewrite('saddr', looked(ip, 'saddr', `@ports${suffix}`)),
+      rewrite('daddr', looked(ip, 'daddr', `@routes${suffix}`)),
+      rewrite('saddr', mac),
+      { fwd: { dev: link } },
+    ]),
+  );
+  const enter = families.map(({ ip, suffix }) => {
+    const sender = { concat: [field('ether', 'saddr'), field(ip, 'saddr')] };
+    const isHost = equal({ meta: { key: 'pkttype' } }, 'host');
+    return rule('enter', [isHost, equal(sender, `@sources${suffix}`), { goto: { target: 'deliver' } }]);
+  });
+  const deliver = families.map(({ ip, suffix }) =>
+    rule('deliver', [
+      rewrite('daddr', looked(ip, 'daddr', `@ports${suffix}`)),
+      { fwd: { dev: routeEndName(namespace) } },
+    ]),
+  );
+  const discovery = { range: ['nd-router-solicit', 'nd-redirect'] };
+  const drop = { drop: null };
   return [
-    { map: { ...of, name: 'routes', type: 'ipv4_addr', map: 'ipv4_addr' } },
-    { set: { ...of, name: 'sources', type: ['ether_addr', 'ipv4_addr'] } },
-    { map: { ...of, name: 'ports', type: 'ipv4_addr', map: 'ether_addr' } },
+    ...map('routes'),
+    ...families.map(({ suffix, type }) => ({ set: { ...of, name: `sources${suffix}`, type: ['ether_addr', type] } })),
+    ...map('ports'),
+    { chain: { ...of, name: 'deliver' } },
     { chain: { ...hook, name: 'leave', policy: 'drop' } },
     { chain: { ...hook, name: 'enter', policy: 'accept' } },
-    { rule: { ...of, chain: 'leave', expr: [{ fwd: { dev: underlay, family: 'ip', addr: looked('@routes') } }] } },
-    {
-      rule: {
-        ...of,
-        chain: 'enter',
-        expr: [
-          { match: { op: '==', left: { meta: { key: 'pkttype' } }, right: 'host' } },
-          { match: { op: '==', left: source, right: '@sources' } },
-          { mangle: { key: field('ether', 'daddr'), value: looked('@ports') } },
-          { fwd: { dev: end } },
-        ],
-      },
-    },
+    ...deliver,
+    rule('deliver', [drop]),
+    leave[0],
+    rule('leave', [equal(field('icmpv6', 'type'), discovery), drop]),
+    leave[1],
+    ...enter,
   ];
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EngineEndpoint, inventoryOf } from '../../../../worker/network/engine-inventory.ts';
 import type { WorkerNetwork } from '../../../../worker/network/worker-network.ts';
+import { hostLink } from '../../../fixtures/model-kernel.ts';
 import { LOCAL_ID, NETWORK_ID, NetworkParts } from '../../../fixtures/network-parts.ts';
 import { settle } from '../../../fixtures/virtual-clock.ts';
 
@@ -174,14 +175,14 @@ describe('NetworkReconciler', () => {
 describe('leftovers in the kernel', () => {
   it('are removed by audits: veths that wait, and a VXLAN device of our name', async () => {
     parts.inventory = () => Promise.resolve({ networks: [], endpoints: [] });
-    parts.kernel.links.push({ name: 'wge0123456789ab', mtu: 1450, addresses: [] });
-    parts.kernel.links.push({ name: 'vxlan1', mtu: 1450, addresses: [], vxlan: { vni: 1, port: 4789 } });
-    parts.kernel.links.push({ name: 'vxlan1x', mtu: 1450, addresses: [], vxlan: { vni: 2, port: 4789 } });
-    parts.kernel.links.push({ name: 'wget', mtu: 1450, addresses: [] });
+    parts.kernel.links.push(hostLink('wge0123456789ab'));
+    parts.kernel.links.push(hostLink('vxlan1', { vxlan: { vni: 1, port: 4789 } }));
+    parts.kernel.links.push(hostLink('vxlan1x', { vxlan: { vni: 2, port: 4789 } }));
+    parts.kernel.links.push(hostLink('wget'));
     await network.start();
     await parts.clock.advance(5_000);
     expect(parts.kernel.links.map(({ name }) => name)).toEqual(['eth0', 'vxlan1x', 'wget']);
-    parts.kernel.links.push({ name: 'wgeba9876543210', mtu: 1450, addresses: [] });
+    parts.kernel.links.push(hostLink('wgeba9876543210'));
     await parts.clock.advance(5_000);
     expect(parts.kernel.links.map(({ name }) => name)).toEqual(['eth0', 'vxlan1x', 'wget']);
   });
@@ -262,13 +263,13 @@ describe('leftovers in the kernel', () => {
   });
 
   it('the MTU follows the data path, less 50, unless the network gives its own', async () => {
-    parts.kernel.links = [{ name: 'eth0', mtu: 9000, addresses: ['192.168.0.1'] }];
+    parts.kernel.links = [hostLink('eth0', { mtu: 9000, addresses: ['192.168.0.1'] })];
     await network.start();
     await until(() => looks === 1);
     await settle();
     await lease();
     expect(parts.kernel.space('1-abcdefghij').state.vxlan?.mtu).toBe(8950);
-    parts.kernel.links = [{ name: 'eth0', mtu: 1460, addresses: ['192.168.0.1'] }];
+    parts.kernel.links = [hostLink('eth0', { mtu: 1460, addresses: ['192.168.0.1'] })];
     await parts.clock.advance(5_000);
     expect(parts.kernel.space('1-abcdefghij').state.vxlan?.mtu).toBe(1410);
   });

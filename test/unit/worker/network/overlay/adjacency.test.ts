@@ -5,7 +5,9 @@ import { ModelKernel } from '../../../../fixtures/model-kernel.ts';
 import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
 
 const [NEAR, LATE, FAR] = ['192.168.0.2', '192.168.0.3', '192.168.9.4'];
+const NEAR6 = 'fd00:78::2';
 const MAC = '5e:00:00:00:00:02';
+const ETH0 = { name: 'eth0', mac: '5e:00:00:00:00:01' };
 
 let clock: VirtualClock;
 let kernel: ModelKernel;
@@ -19,7 +21,7 @@ beforeEach(() => {
     [LATE, '5e:00:00:00:00:03'],
   ]);
   adjacency = new Adjacency({ kernel, clock, log: silentLog });
-  adjacency.setUnderlay('eth0');
+  adjacency.setUnderlay(ETH0);
 });
 
 function neighbours(): string[] {
@@ -80,21 +82,58 @@ describe('Adjacency', () => {
     expect(neighbours()).toEqual([]);
   });
 
+  it('hears a host that has it on the link, and does not go there the same way', async () => {
+    kernel.heard.set(FAR, '5e:00:00:00:00:04');
+    await adjacency.prepare([NEAR, FAR]);
+    expect(neighbours()).toEqual([NEAR]);
+    expect([...adjacency.senders.keys()]).toEqual([NEAR, FAR]);
+    kernel.heard.clear();
+    await adjacency.refresh([NEAR, FAR]);
+    expect([...adjacency.senders.keys()]).toEqual([NEAR]);
+    kernel.silent.add(NEAR);
+    await adjacency.refresh([NEAR]);
+    expect([...adjacency.senders]).toEqual([[NEAR, MAC]]);
+    await adjacency.refresh([]);
+    expect(adjacency.senders.size).toBe(0);
+  });
+
+  it('gives out what stays as it was, whatever it learns afterwards', async () => {
+    await adjacency.prepare([NEAR]);
+    const { neighbours: former, senders } = adjacency;
+    kernel.adjacent.delete(NEAR);
+    await adjacency.refresh([NEAR]);
+    expect([former.size, senders.size, neighbours().length]).toEqual([1, 1, 0]);
+  });
+
   it('knows nobody without a link, and asks anew on another one', async () => {
     adjacency.setUnderlay(undefined);
     await adjacency.prepare([NEAR]);
     expect(neighbours()).toEqual([]);
-    adjacency.setUnderlay('eth1');
+    adjacency.setUnderlay({ ...ETH0, name: 'eth1' });
     await adjacency.prepare([NEAR]);
     expect(neighbours()).toEqual([NEAR]);
-    adjacency.setUnderlay('eth0');
+    adjacency.setUnderlay(ETH0);
     expect(neighbours()).toEqual([]);
   });
 
+  it('knows hosts by IPv6 likewise', async () => {
+    kernel.adjacent.set(NEAR6, MAC);
+    await adjacency.prepare([NEAR6, 'fd00:99::4']);
+    expect([...adjacency.neighbours]).toEqual([[NEAR6, MAC]]);
+  });
+
+  it('keeps its neighbours when its own MAC changes, and has the new one', async () => {
+    await adjacency.prepare([NEAR]);
+    adjacency.setUnderlay({ ...ETH0, mac: '5e:00:00:00:00:99' });
+    expect(adjacency.underlay).toEqual({ link: 'eth0', mac: '5e:00:00:00:00:99' });
+    expect(neighbours()).toEqual([NEAR]);
+  });
+
   it.each([
-    { id: 'a link name that nft would not take', link: 'e"0', vtep: NEAR, mac: MAC },
-    { id: 'an address that is none', link: 'eth0', vtep: 'x; reboot', mac: MAC },
-    { id: 'a MAC that is none', link: 'eth0', vtep: NEAR, mac: '00:00:00:00:00:00' },
+    { id: 'a link without a MAC', link: { ...ETH0, mac: '' }, vtep: NEAR, mac: MAC },
+    { id: 'a link name that nft would not take', link: { ...ETH0, name: 'e"0' }, vtep: NEAR, mac: MAC },
+    { id: 'an address that is none', link: ETH0, vtep: 'x; reboot', mac: MAC },
+    { id: 'a MAC that is none', link: ETH0, vtep: NEAR, mac: '00:00:00:00:00:00' },
   ])('does not use $id', async ({ link, vtep, mac }) => {
     kernel.adjacent = new Map([[vtep, mac]]);
     adjacency.setUnderlay(link);

@@ -10,6 +10,7 @@ import { ModelNamespace } from '../../../../fixtures/model-kernel.ts';
 
 const MAC = '02:42:0a:00:00:03';
 const HOST = '5e:00:00:00:00:02';
+const HOSTS = new Map([['192.168.0.2', HOST]]);
 const DESIRED: DesiredOverlay = {
   networkId: 'n',
   vni: 4097,
@@ -20,7 +21,7 @@ const DESIRED: DesiredOverlay = {
   port: 4789,
   local: [{ endpointId: 'e1', address: '10.0.0.2', mac: '02:42:0a:00:00:02', link: 'vethe1' }],
   peers: [{ endpointId: 'p1', address: '10.0.0.3', mac: MAC, vtep: '192.168.0.2', since: 1 }],
-  route: { underlay: 'eth0', neighbours: new Map([['192.168.0.2', HOST]]) },
+  route: { underlay: { link: 'eth0', mac: '5e:00:00:00:00:01' }, neighbours: HOSTS, senders: HOSTS },
 };
 
 function inOrder(): ObservedOverlay {

@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { advance } from '../../../../../worker/network/overlay/advance.ts';
 import {
   type DesiredOverlay,
+  type DesiredRoute,
   emptyOverlay,
   emptyRoute,
+  type LocalPort,
   type ObservedOverlay,
   type ObservedRoute,
   sourceKey,
@@ -16,26 +18,42 @@ const OWN = '192.168.0.1';
 const NEAR = '192.168.0.2';
 const FAR = '192.168.9.3';
 const NEAR_MAC = '5e:00:00:00:01:02';
+const OTHER_MAC = '5e:00:00:00:01:04';
+const ETH0 = { link: 'eth0', mac: '5e:00:00:00:01:01' };
 
 const BASE: DesiredOverlay = {
   networkId: 'n1',
   vni: 4097,
-  subnets: [{ subnet: '10.0.0.0/24', gateway: '10.0.0.1/24' }],
+  subnets: [
+    { subnet: '10.0.0.0/24', gateway: '10.0.0.1/24' },
+    { subnet: 'fd00::/64', gateway: 'fd00::1/64' },
+  ],
   mtu: 1500,
   dataPath: 'routed',
   vtep: OWN,
   port: 4789,
-  local: [{ endpointId: 'e9', address: '10.0.0.9', mac: macOf(9), link: 'vethe9' }],
+  local: [{ endpointId: 'e9', address: '10.0.0.9', address6: 'fd00::9', mac: macOf(9), link: 'vethe9' }],
   peers: [peer(5, NEAR), peer(6, FAR)],
-  route: { underlay: 'eth0', neighbours: new Map([[NEAR, NEAR_MAC]]) },
+  route: routeOf([[NEAR, NEAR_MAC]]),
 };
+
+function routeOf(neighbours: readonly (readonly [string, string])[]): DesiredRoute {
+  return { underlay: ETH0, neighbours: new Map(neighbours), senders: new Map(neighbours) };
+}
 
 function macOf(octet: number): string {
   return `02:42:0a:00:00:0${octet}`;
 }
 
 function peer(octet: number, vtep: string) {
-  return { endpointId: `p${octet}`, address: `10.0.0.${octet}`, mac: macOf(octet), vtep, since: 1 };
+  return {
+    endpointId: `p${octet}`,
+    address: `10.0.0.${octet}`,
+    address6: `fd00::${octet}`,
+    mac: macOf(octet),
+    vtep,
+    since: 1,
+  };
 }
 
 /** A kernel in which everything is as desired. */
@@ -57,16 +75,22 @@ describe('a routed network', () => {
     const { route, bridged, neighbours, forwarding } = reached(BASE).state;
     expect(route).toMatchObject({
       table: true,
-      underlay: 'eth0',
+      underlay: ETH0,
       link: { up: true, quiet: true, master: 'br0', mtu: 1500 },
       end: { up: true, mtu: 1500 },
-      routes: new Map([['10.0.0.5', NEAR]]),
-      sources: new Set([sourceKey(NEAR_MAC, '10.0.0.5')]),
-      ports: new Map([['10.0.0.9', macOf(9)]]),
+      routes: new Map([
+        ['10.0.0.5', NEAR_MAC],
+        ['fd00::5', NEAR_MAC],
+      ]),
+      sources: new Set([sourceKey(NEAR_MAC, '10.0.0.5'), sourceKey(NEAR_MAC, 'fd00::5')]),
+      ports: new Map([
+        ['10.0.0.9', macOf(9)],
+        ['fd00::9', macOf(9)],
+      ]),
       bridged: new Map([[macOf(5), true]]),
     });
     expect(bridged).toEqual(new Map([[macOf(6), true]]));
-    expect([...neighbours.keys()]).toEqual(['10.0.0.5', '10.0.0.6']);
+    expect([...neighbours.keys()]).toEqual(['10.0.0.5', 'fd00::5', '10.0.0.6', 'fd00::6']);
     expect(forwarding.get(macOf(5))?.vtep).toBe(NEAR);
   });
 
@@ -83,18 +107,23 @@ describe('a routed network', () => {
   const changes: { id: string; change: Partial<DesiredOverlay>; kinds: string[] }[] = [
     {
       id: 'a neighbour that is no longer one gets VXLAN first',
-      change: { route: { underlay: 'eth0', neighbours: new Map() } },
+      change: { route: routeOf([]) },
       kinds: ['put-bridged', 'delete-route', 'delete-source'],
     },
     {
+      id: 'a neighbour that has us for one still, and is heard',
+      change: { route: { ...routeOf([]), senders: new Map([[NEAR, NEAR_MAC]]) } },
+      kinds: ['put-bridged', 'delete-route'],
+    },
+    {
       id: 'a host that became a neighbour',
-      change: { route: { underlay: 'eth0', neighbours: new Map([...nearOnly(), [FAR, '5e:00:00:00:01:03']]) } },
+      change: { route: routeOf([...nearOnly(), [FAR, '5e:00:00:00:01:03']]) },
       kinds: ['put-route', 'put-source', 'put-routed'],
     },
     {
       id: 'another MAC of the neighbour is let in before the old one is forgotten',
-      change: { route: { underlay: 'eth0', neighbours: new Map([[NEAR, '5e:00:00:00:01:04']]) } },
-      kinds: ['put-source', 'delete-source'],
+      change: { route: routeOf([[NEAR, OTHER_MAC]]) },
+      kinds: ['delete-route', 'put-route', 'delete-route', 'put-route', 'put-source', 'delete-source'],
     },
     {
       id: 'an endpoint that moved to a host behind a router',
@@ -111,8 +140,28 @@ describe('a routed network', () => {
     },
     {
       id: 'another link of the host',
-      change: { route: { underlay: 'eth1', neighbours: nearOnly() } },
+      change: { route: { ...routeOf(nearOnly()), underlay: { ...ETH0, link: 'eth1' } } },
       kinds: ['install-table', 'put-route', 'put-port', 'put-source'],
+    },
+    {
+      id: 'another MAC of this host',
+      change: { route: { ...routeOf(nearOnly()), underlay: { ...ETH0, mac: OTHER_MAC } } },
+      kinds: ['install-table', 'put-route', 'put-port', 'put-source'],
+    },
+    {
+      id: 'an IPv6 address that an endpoint here has now, while the IPv4 address beside it stays where it is',
+      change: { local: [{ ...BASE.local[0], address6: 'fd00::5' } as LocalPort] },
+      kinds: ['delete-neighbour', 'put-port', 'delete-route', 'delete-port', 'delete-source'],
+    },
+    {
+      id: 'an IPv6 address that went to a host behind a router, while the IPv4 address beside it stays',
+      change: { peers: [peer(5, NEAR), { ...peer(6, FAR), address6: 'fd00::5', claimedAt: 2 }] },
+      kinds: ['delete-neighbour', 'put-neighbour', 'delete-route', 'delete-source'],
+    },
+    {
+      id: 'an endpoint with IPv4 alone',
+      change: { peers: [withoutSix(peer(5, NEAR)), peer(6, FAR)] },
+      kinds: ['delete-neighbour', 'delete-route', 'delete-source'],
     },
     {
       id: 'no link of the host',
@@ -125,7 +174,7 @@ describe('a routed network', () => {
     const kernel = reached(BASE);
     const want = { ...BASE, ...change };
     if ('route' in change && change.route === undefined) delete want.route;
-    expect(carryOut(kernel, want)).toEqual(kinds);
+    expect(carryOut(kernel, want).filter((kind, at, all) => kind !== all[at - 1])).toEqual(kinds);
   });
 
   it('leaves nothing behind', () => {
@@ -140,8 +189,12 @@ describe('a routed network', () => {
     expect(plan(undefined, have)).toEqual([{ kind: 'delete-table' }]);
   });
 
-  function nearOnly(): Map<string, string> {
-    return new Map([[NEAR, NEAR_MAC]]);
+  function nearOnly(): [string, string][] {
+    return [[NEAR, NEAR_MAC]];
+  }
+
+  function withoutSix({ address6: _address6, ...rest }: ReturnType<typeof peer>) {
+    return rest;
   }
 
   function withoutRoute(): Partial<DesiredOverlay> {
@@ -151,19 +204,21 @@ describe('a routed network', () => {
 
 const octet = fc.integer({ min: 2, max: 8 });
 const mac = octet.map(macOf);
-const address = octet.map((n) => `10.0.0.${n}`);
+const address = fc.tuple(octet, fc.boolean()).map(([n, six]) => (six ? `fd00::${n}` : `10.0.0.${n}`));
+/** Of an endpoint's second address; without one it has IPv4 alone. */
+const six = fc.option(octet, { nil: undefined });
 const vtep = fc.constantFrom(OWN, NEAR, FAR, '192.168.0.4');
-const hostMac = fc.constantFrom(NEAR_MAC, '5e:00:00:00:01:04');
+const hostMac = fc.constantFrom(NEAR_MAC, OTHER_MAC);
 const mtu = fc.constantFrom(1400, 1500);
 const neighbours = fc.array(fc.tuple(vtep, hostMac)).map((pairs) => new Map(pairs));
-const underlay = fc.constantFrom('eth0', 'eth1');
+const underlay = fc.constantFrom(ETH0, { ...ETH0, link: 'eth1' }, { ...ETH0, mac: OTHER_MAC });
 
 const desired: fc.Arbitrary<DesiredOverlay> = fc
   .record({
     mtu,
     local: fc.uniqueArray(octet, { maxLength: 3 }),
-    peers: fc.array(fc.tuple(octet, octet, vtep, fc.nat(3))),
-    route: fc.option(fc.record({ underlay, neighbours }), { nil: undefined }),
+    peers: fc.array(fc.tuple(octet, octet, vtep, fc.nat(3), six)),
+    route: fc.option(fc.record({ underlay, neighbours, senders: neighbours }), { nil: undefined }),
   })
   .map(({ mtu: bytes, local, peers, route }) => {
     const { route: _none, ...base } = BASE;
@@ -173,12 +228,15 @@ const desired: fc.Arbitrary<DesiredOverlay> = fc
       local: local.map((n) => ({
         endpointId: `e${n}`,
         address: `10.0.0.${n}`,
+        // An even one has IPv4 alone.
+        ...(n % 2 === 0 ? {} : { address6: `fd00::${n}` }),
         mac: macOf(n),
         link: `vethe${n}`,
       })),
-      peers: peers.map(([n, m, host, since], index) => ({
+      peers: peers.map(([n, m, host, since, n6], index) => ({
         endpointId: `p${index}`,
         address: `10.0.0.${n}`,
+        ...(n6 === undefined ? {} : { address6: `fd00::${n6}` }),
         mac: macOf(m),
         vtep: host,
         since,
@@ -197,7 +255,7 @@ const observedRoute: fc.Arbitrary<ObservedRoute> = fc
     bridged: fc.array(fc.tuple(mac, fc.boolean())),
     table: fc.boolean(),
     underlay: fc.option(underlay, { nil: undefined }),
-    routes: fc.array(fc.tuple(address, vtep)),
+    routes: fc.array(fc.tuple(address, hostMac)),
     sources: fc.array(fc.tuple(hostMac, address)),
     ports: fc.array(fc.tuple(address, mac)),
   })
@@ -283,11 +341,17 @@ function expectReached(want: DesiredOverlay, { route, bridged, forwarding, neigh
   const routed = [...known].filter(([, each]) => route.bridged.has(each.mac));
   expect([...route.routes.keys()].toSorted()).toEqual(routed.map(([ip]) => ip).toSorted());
   for (const [ip, each] of routed) {
-    const host = forwarding.get(each.mac)?.vtep ?? '';
-    expect(route.routes.get(ip)).toBe(host);
-    expect(route.sources).toContain(sourceKey(near.get(host) ?? '', ip));
+    expect(route.routes.get(ip)).toBe(near.get(forwarding.get(each.mac)?.vtep ?? ''));
   }
-  expect(route.sources.size).toBe(routed.length);
-  expect(route.ports).toEqual(new Map(want.local.map((port) => [port.address, port.mac])));
+  const sources = [...known].flatMap(([ip, each]) => {
+    const sender = want.route?.senders.get(forwarding.get(each.mac)?.vtep ?? '');
+    return sender === undefined ? [] : [sourceKey(sender, ip)];
+  });
+  expect([...route.sources].toSorted()).toEqual(sources.toSorted());
+  const ports = want.local.flatMap(({ address: four, address6, mac: of }) => [
+    [four, of] as const,
+    ...(address6 === undefined ? [] : [[address6, of] as const]),
+  ]);
+  expect(route.ports).toEqual(new Map(ports));
   expect(route).toMatchObject({ underlay: want.route.underlay, link: { up: true, quiet: true }, end: { up: true } });
 }

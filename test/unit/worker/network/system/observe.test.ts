@@ -81,11 +81,17 @@ describe('readOverlay', () => {
 });
 
 describe('readHostLinks', () => {
-  it('gives MTU, IPv4 addresses and VXLAN identity', () => {
-    expect(readHostLinks(ADDRESSES)).toContainEqual({ name: 'br0', mtu: 1450, addresses: ['10.0.0.1'] });
+  it('gives MTU, MAC, IPv4 addresses and VXLAN identity', () => {
+    expect(readHostLinks(ADDRESSES)).toContainEqual({
+      name: 'br0',
+      mtu: 1450,
+      mac: '02:42:0a:00:00:01',
+      addresses: ['10.0.0.1'],
+    });
     expect(readHostLinks(ADDRESSES)).toContainEqual({
       name: 'vxlan1',
       mtu: 1450,
+      mac: '66:d9:cc:bc:22:e8',
       addresses: [],
       vxlan: { vni: 4097, port: 4789 },
     });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type LineOperation, render } from '../../../../../worker/network/system/render.ts';
 
 const MAC = '02:42:0a:00:00:05';
+const HOST = '5e:00:00:00:01:02';
 
 const cases: { id: string; operation: LineOperation; tool: string; inHost: boolean; line: string }[] = [
   {
@@ -41,10 +42,31 @@ const cases: { id: string; operation: LineOperation; tool: string; inHost: boole
   },
   {
     id: 'routes are elements',
-    operation: { kind: 'put-route', address: '10.0.0.5', vtep: '1.2.3.4' },
+    operation: { kind: 'put-route', address: '10.0.0.5', mac: HOST },
     tool: 'nft',
     inHost: true,
-    line: 'add element netdev waggle-x routes { 10.0.0.5 : 1.2.3.4 }',
+    line: `add element netdev waggle-x routes { 10.0.0.5 : ${HOST} }`,
+  },
+  {
+    id: 'those of IPv6 have maps of their own',
+    operation: { kind: 'put-port', address: 'fd00::5', mac: MAC },
+    tool: 'nft',
+    inHost: true,
+    line: `add element netdev waggle-x ports6 { fd00::5 : ${MAC} }`,
+  },
+  {
+    id: 'a map is told the address alone of what goes',
+    operation: { kind: 'delete-route', address: 'fd00::5' },
+    tool: 'nft',
+    inHost: true,
+    line: 'delete element netdev waggle-x routes6 { fd00::5 }',
+  },
+  {
+    id: 'and a set all of it',
+    operation: { kind: 'delete-source', address: 'fd00::5', mac: HOST },
+    tool: 'nft',
+    inHost: true,
+    line: `delete element netdev waggle-x sources6 { ${HOST} . fd00::5 }`,
   },
   {
     id: 'neighbours replace',
