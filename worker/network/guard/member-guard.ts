@@ -7,6 +7,7 @@ import type { Random } from '../../../proto/runtime/random.ts';
 import { isIpv4, isIpv6 } from '../overlay/address.ts';
 import type { GuardKernel } from './guard-kernel.ts';
 import type { DesiredGuard, GuardOperation, ObservedGuard } from './guard-state.ts';
+import { MAX_MEMBERS } from './member-ruleset.ts';
 import { guardDifferences, planGuard } from './plan-guard.ts';
 
 const BACKOFF = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
@@ -143,7 +144,10 @@ export class MemberGuard {
     if (this.#need === 'kept') return 'kept';
     if (this.#need.length === 0) return undefined;
     if (this.#told === undefined) return 'kept';
-    return { port: this.#port, vnis: this.#need.toSorted((a, b) => a - b), members: this.#members() };
+    const members = this.#members();
+    // One that cannot name all must not shut out any.
+    if (members.size > MAX_MEMBERS) return undefined;
+    return { port: this.#port, vnis: this.#need.toSorted((a, b) => a - b), members };
   }
 
   #refresh(): void {

@@ -7,6 +7,8 @@ export const MEMBER_TABLE = 'waggle-members';
 export const MEMBER_SET = 'members';
 export const STRANGER_SET = 'strangers';
 export const REFUSED_COUNTER = 'refused';
+/** A set of a known size is a plain hash table in the kernel, and a look into it costs a fifth of one into a set that grows. */
+export const MAX_MEMBERS = 16_384;
 
 /**
  * The family of nftables that sees the packets between VTEPs: a VXLAN device with an IPv4 address takes none by IPv6, and the other way
@@ -54,7 +56,7 @@ function installScript(
     ...(anew ? none(table) : []),
     `add table ${table}`,
     `add counter ${table} ${REFUSED_COUNTER}`,
-    `add set ${table} ${MEMBER_SET} { type ${type}; }`,
+    `add set ${table} ${MEMBER_SET} { type ${type}; size ${MAX_MEMBERS}; }`,
     `add set ${table} ${STRANGER_SET} { type ${type}; size 64; flags dynamic,timeout; timeout 10m; }`,
     `add chain ${table} arriving { type filter hook prerouting priority -310; policy accept; }`,
     `add chain ${table} strange`,

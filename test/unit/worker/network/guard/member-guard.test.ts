@@ -134,6 +134,17 @@ describe('MemberGuard', () => {
     expect(admitted()).toEqual([OWN]);
   });
 
+  it('goes when there are more members than it can name, and comes again', async () => {
+    guard.learn([OWN]);
+    await guard.cover([VNI]);
+    guard.learn(Array.from({ length: 16_385 }, (_, index) => `10.0.${index >> 8}.${index & 255}`));
+    await settle();
+    expect(admitted()).toEqual([OWN, SECOND, THIRD, STRANGER]);
+    guard.learn([OWN]);
+    await settle();
+    expect(admitted()).toEqual([OWN]);
+  });
+
   it('goes with the last overlay, and with the swarm', async () => {
     guard.learn([OWN]);
     await guard.cover([VNI]);
