@@ -81,7 +81,8 @@ export class MemberGuard {
 
   /** Hosts that the records of endpoints here name; resolves when their packets pass, or when that has failed once. Never rejects. */
   async admit(vteps: Iterable<string>): Promise<void> {
-    const strangers = [...vteps].filter((vtep) => this.#isVtep(vtep) && !this.#members().has(vtep));
+    const members = this.#members();
+    const strangers = [...vteps].filter((vtep) => this.#isVtep(vtep) && !members.has(vtep));
     if (strangers.length === 0) return;
     this.#recorded = new Set([...this.#recorded, ...strangers]);
     this.#refresh();

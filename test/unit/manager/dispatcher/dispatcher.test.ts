@@ -222,6 +222,25 @@ describe('Dispatcher', () => {
       expect(peer.got.length).toBe(before + 1);
     });
 
+    it('tell everybody the VTEP of every node, before the node can have a task', async () => {
+      const { peer } = await joined('n1');
+      await clock.advance(200);
+      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([registration.dataPathAddress]);
+      const moved = { ...registration, dataPathAddress: '10.9.9.9' };
+      const open = async (nodeId: string, given: typeof registration): Promise<void> => {
+        new Peer<SessionMessage>().open((stream) => dispatcher.session(given, caller(nodeId), stream));
+        await settle();
+        await clock.advance(200);
+      };
+      await open('n2', moved);
+      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([registration.dataPathAddress, '10.9.9.9']);
+      await open('n2', { ...moved, dataPathAddress: '10.9.9.8' });
+      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([registration.dataPathAddress, '10.9.9.8']);
+      await store.update((tx) => tx.remove('nodes', 'n2'));
+      await clock.advance(200);
+      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([registration.dataPathAddress]);
+    });
+
     it('give a node that can encrypt an address of its own for good, and tell everybody its key', async () => {
       const keyed = async (nodeId: string, tunnelKey: string): Promise<void> => {
         new Peer<SessionMessage>().open((stream) =>
