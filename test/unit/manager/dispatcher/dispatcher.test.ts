@@ -219,26 +219,8 @@ describe('Dispatcher', () => {
       await clock.advance(200);
       expect(peer.got.at(-1)?.gossipPeers.map((one) => one.nodeId)).toEqual(['n1', 'n2']);
       expect(peer.got.at(-1)?.managers).toMatchObject([{ address: '10.0.0.1:2377' }]);
+      expect(peer.got.at(-1)?.dataPathAddresses).toEqual(['n1', 'n2'].map(() => NODE_REGISTRATION.dataPathAddress));
       expect(peer.got.length).toBe(before + 1);
-    });
-
-    it('tell everybody the VTEP of every node, before the node can have a task', async () => {
-      const { peer } = await joined('n1');
-      await clock.advance(200);
-      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([NODE_REGISTRATION.dataPathAddress]);
-      const moved = { ...NODE_REGISTRATION, dataPathAddress: '10.9.9.9' };
-      const open = async (nodeId: string, given: typeof NODE_REGISTRATION): Promise<void> => {
-        new Peer<SessionMessage>().open((stream) => dispatcher.session(given, caller(nodeId), stream));
-        await settle();
-        await clock.advance(200);
-      };
-      await open('n2', moved);
-      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([NODE_REGISTRATION.dataPathAddress, '10.9.9.9']);
-      await open('n2', { ...moved, dataPathAddress: '10.9.9.8' });
-      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([NODE_REGISTRATION.dataPathAddress, '10.9.9.8']);
-      await store.update((tx) => tx.remove('nodes', 'n2'));
-      await clock.advance(200);
-      expect(peer.got.at(-1)?.dataPathAddresses).toEqual([NODE_REGISTRATION.dataPathAddress]);
     });
 
     it('give a node that can encrypt an address of its own for good, and tell everybody its key', async () => {
