@@ -20,6 +20,7 @@ import type { PluginServer } from '../../worker/network/plugin/plugin-server.ts'
 import { SandboxBinding } from '../../worker/network/sandbox/sandbox-binding.ts';
 import { SandboxSet } from '../../worker/network/sandbox/sandbox-set.ts';
 import { MemberGuard } from '../../worker/network/guard/member-guard.ts';
+import { guardFamily } from '../../worker/network/guard/member-ruleset.ts';
 import { LinuxGuard } from '../../worker/network/system/linux-guard.ts';
 import { LinuxTunnel } from '../../worker/network/system/linux-tunnel.ts';
 import { ENCRYPTION_PLUGIN, isEncrypted } from '../../proto/objects/tunnel.ts';
@@ -267,14 +268,16 @@ export class WorkerPart implements Startable {
   #makeNetwork({ cluster: { DataPathPort: dataPathPort }, dataPathAddresses = [] }: SwarmFacts): WorkerNetwork {
     const { clock, random, log } = this.#modules;
     const { tasks, leases } = this.agent;
-    const guard = new MemberGuard({ port: dataPathPort }, { kernel: new LinuxGuard(), clock, random, log });
+    const { dataPathAddress } = this.#options.member;
+    const kernel = new LinuxGuard(guardFamily(dataPathAddress));
+    const guard = new MemberGuard({ vtep: dataPathAddress, port: dataPathPort }, { kernel, clock, random, log });
     guard.learn(dataPathAddresses);
     this.#guard = guard;
     return new WorkerNetwork(
       {
         dataDir: this.#options.dataDir,
         execRoot: this.#options.execRoot,
-        dataPathAddress: this.#options.member.dataPathAddress,
+        dataPathAddress,
         dataPathPort,
       },
       {

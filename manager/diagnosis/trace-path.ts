@@ -213,7 +213,7 @@ function guardHops(end: TracedEnd, way: TracedPath['way']): TraceHop[] {
   const refused = strangers.length === 0 ? '' : `; refused lately: ${strangers.join(', ')}`;
   return [
     check(end, `packets from ${vtep}`, admits, {
-      seen: `${admits ? 'let in' : 'dropped: not in the sets of table inet waggle-members'}${refused}`,
+      seen: `${admits ? 'let in' : 'dropped: not in the set of table waggle-members'}${refused}`,
       expected: 'let in, as a member of the swarm',
       advice: AUDITED,
     }),

@@ -383,9 +383,9 @@ describe('the wire', () => {
 describe('a network that is not encrypted', () => {
   const OUTSIDE = '192.168.77.213';
   const members = async (host: Host): Promise<string> =>
-    (await host.exec(['nft', 'list', 'set', 'inet', 'waggle-members', 'members4'], { check: false })).stdout;
+    (await host.exec(['nft', 'list', 'set', 'ip', 'waggle-members', 'members'], { check: false })).stdout;
   const refused = async (host: Host): Promise<number> => {
-    const { stdout } = await host.exec(['nft', 'list', 'counter', 'inet', 'waggle-members', 'refused']);
+    const { stdout } = await host.exec(['nft', 'list', 'counter', 'ip', 'waggle-members', 'refused']);
     return Number(/packets (\d+)/.exec(stdout)?.[1]);
   };
   const shutOut = async (host: Host, address: string): Promise<void> => {
@@ -401,10 +401,10 @@ describe('a network that is not encrypted', () => {
     await c.exec(['ip', 'addr', 'add', `${OUTSIDE}/24`, 'dev', 'eth0']);
     expect(await inject('pc', 'plain', at, OUTSIDE)).toBe('');
     expect(await inject('pc', 'plain', at)).toBe('INJECTED');
-    const { stdout: table } = await b.exec(['nft', 'list', 'table', 'inet', 'waggle-members']);
+    const { stdout: table } = await b.exec(['nft', 'list', 'table', 'ip', 'waggle-members']);
     expect(await refused(b)).toBe(5);
     expect(table).toContain(`elements = { ${OUTSIDE} `);
-    await b.exec(['nft', 'delete', 'element', 'inet', 'waggle-members', 'members4', `{ ${a.address} }`]);
+    await b.exec(['nft', 'delete', 'element', 'ip', 'waggle-members', 'members', `{ ${a.address} }`]);
     const { stdout: trace } = await a.waggle(['network', 'trace', 'pd', 'pc'], { check: false });
     const { Repairs } = await eventually('the drift to be counted', async () => {
       const report = await checkNetworks(a);
@@ -412,7 +412,7 @@ describe('a network that is not encrypted', () => {
       return report;
     });
     // The audit may have been faster than the trace.
-    if (Repairs.h2?.['packet refused'] !== 5) expect(trace).toContain('not in the sets of table inet waggle-members');
+    if (Repairs.h2?.['packet refused'] !== 5) expect(trace).toContain('not in the set of table waggle-members');
     await untilPings(a, 'pd', 'pc');
   });
 

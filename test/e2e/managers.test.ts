@@ -1,9 +1,38 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../proto/runtime/clock.ts';
+import { sleep, systemClock } from '../../proto/runtime/clock.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { createLab, type Lab } from '../lab/lab.ts';
 import { api, apiJson, createService, untilRunning } from '../lab/swarm.ts';
+
+/**
+ * For 3 s: connections that say nothing, the half of a TLS greeting, noise, or the beginning of a request that never ends, and
+ * datagrams of noise. With an address: against its ports; without: against the API socket. Prints how many connections it had.
+ */
+const STRANGER = `
+import os, socket, sys, time
+end, held, noise, opened = time.time() + 3, [], os.urandom(1200), 0
+chunked = b"POST /services/create HTTP/1.1\\r\\nHost: x\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+greetings = [b"", noise, bytes([22, 3, 1, 2, 0, 1]), b"GET /nodes HTTP/1.1\\r\\nX-A: ", chunked + b"1\\r\\n[\\r\\n", chunked + b"ffff\\r\\n" + b"[" * 65535]
+if len(sys.argv) > 1: family, ends = socket.AF_INET, [(sys.argv[1], port) for port in (2377, 7946)]
+else: family, ends = socket.AF_UNIX, ["/run/waggle/docker.sock"]
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while time.time() < end:
+    s = socket.socket(family)
+    s.settimeout(0.5)
+    try:
+        s.connect(ends[opened % len(ends)])
+        opened += 1
+        s.send(greetings[opened // len(ends) % len(greetings)])
+        held.append(s)
+        if family == socket.AF_INET:
+            for _ in range(5): datagrams.sendto(noise, (sys.argv[1], 7946))
+    except OSError: pass
+    if len(held) > 900: held.pop(0).close()
+    time.sleep(0.002)
+print(opened)
+`;
 
 /** Three managers on three hosts: one state, any one of them may vanish. */
 
@@ -84,6 +113,40 @@ describe('three managers', () => {
     for (const host of hosts()) expect((await configNames(host)).length).toBe(3);
     await createService(lab.host(2), 'web', ['sleep', '1000'], {});
     await untilRunning(lab.host(1), 'web', 1);
+  });
+
+  it('serve while strangers keep the leader busy, on every port and on its own socket', async () => {
+    const target = await leader(lab.host(0));
+    const [source] = others(target);
+    if (source === undefined) throw new Error('no other host');
+    const memory = (): number =>
+      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${target.servicePid('daemon')}/status`, 'utf8'))?.[1]) / 1024;
+    const before = memory();
+    const strangers = [
+      source.exec(['python3', '-c', STRANGER, target.address]),
+      target.exec(['python3', '-c', STRANGER]),
+    ];
+    const attack = Promise.all(strangers);
+    const waits: number[] = [];
+    for (let running = true; running; ) {
+      const began = systemClock.monotonic();
+      await write([target], `busy-${waits.length}`);
+      expect((await managers(target)).size).toBe(3);
+      waits.push(systemClock.monotonic() - began);
+      running = await Promise.race([attack.then(() => false), sleep(systemClock, 20).then(() => true)]);
+    }
+    const opened = (await attack).map(({ stdout }) => Number(stdout));
+    const worst = Math.round(Math.max(...waits));
+    const grown = Math.round(memory() - before);
+    process.stdout.write(
+      `${opened.join(' + ')} connections: ${waits.length} writes, worst ${worst} ms, ${grown} MiB more\n`,
+    );
+    expect(Math.min(...opened)).toBeGreaterThan(500);
+    expect(waits.length).toBeGreaterThan(3);
+    expect(worst).toBeLessThan(5_000);
+    expect(grown).toBeLessThan(250);
+    expect(await leader(target)).toBe(target);
+    await untilAllReachable(source);
   });
 
   it('go on when the leader freezes, and take it back as a follower', async () => {

@@ -51,6 +51,8 @@ export class FileTable<T> {
       try {
         rows.set(decodeURIComponent(name.slice(0, -SUFFIX.length)), JSON.parse(await readFile(file, 'utf8')) as T);
       } catch (error) {
+        // Deleted meanwhile, by a write of a former life that is just coming to its end.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
         if (!(error instanceof SyntaxError) && !(error instanceof URIError)) throw error;
         await rename(file, `${file}${CORRUPT}`);
         this.#corrupt.push(file);

@@ -5,7 +5,7 @@ export interface DesiredGuard {
   port: number;
   /** VNIs of the overlays here that are not encrypted, ascending. Packets for others are not ours to judge. */
   vnis: readonly number[];
-  /** VTEPs, IPv4 and IPv6. */
+  /** VTEPs, of the family of this host's own. */
   members: ReadonlySet<string>;
 }
 

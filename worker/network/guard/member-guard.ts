@@ -7,6 +7,7 @@ import type { Random } from '../../../proto/runtime/random.ts';
 import { isIpv4, isIpv6 } from '../overlay/address.ts';
 import type { GuardKernel } from './guard-kernel.ts';
 import type { DesiredGuard, GuardOperation, ObservedGuard } from './guard-state.ts';
+import { MAX_MEMBERS } from './member-ruleset.ts';
 import { guardDifferences, planGuard } from './plan-guard.ts';
 
 const BACKOFF = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
@@ -42,6 +43,8 @@ export interface GuardView {
  */
 export class MemberGuard {
   readonly #port: number;
+  /** What other hosts are named by goes into commands. Of the family of this host's own. */
+  readonly #isVtep: (text: string) => boolean;
   readonly #modules: MemberGuardModules;
   readonly #log: Log;
   /** As the managers name them; undefined until they have. */
@@ -61,9 +64,10 @@ export class MemberGuard {
   #cancelRetry: CancelTimer | undefined;
   #stopped = false;
 
-  /** @param options UDP port of the data path. */
-  constructor(options: { port: number }, modules: MemberGuardModules) {
+  /** @param options this host's own address, and the UDP port of the data path. */
+  constructor(options: { vtep: string; port: number }, modules: MemberGuardModules) {
     this.#port = options.port;
+    this.#isVtep = isIpv6(options.vtep) ? isIpv6 : isIpv4;
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/guard' });
   }
@@ -71,13 +75,14 @@ export class MemberGuard {
   /** The VTEPs of all nodes, this one included, as the managers tell; none means that they have not told. */
   learn(vteps: readonly string[]): void {
     if (vteps.length === 0) return;
-    this.#told = new Set(vteps.filter(isVtep));
+    this.#told = new Set(vteps.filter(this.#isVtep));
     this.#refresh();
   }
 
   /** Hosts that the records of endpoints here name; resolves when their packets pass, or when that has failed once. Never rejects. */
   async admit(vteps: Iterable<string>): Promise<void> {
-    const strangers = [...vteps].filter((vtep) => isVtep(vtep) && !this.#members().has(vtep));
+    const members = this.#members();
+    const strangers = [...vteps].filter((vtep) => this.#isVtep(vtep) && !members.has(vtep));
     if (strangers.length === 0) return;
     this.#recorded = new Set([...this.#recorded, ...strangers]);
     this.#refresh();
@@ -95,7 +100,7 @@ export class MemberGuard {
   /** Compares with the kernel now. @param recorded all hosts that records of endpoints here name. Never rejects. */
   async audit(need: GuardNeed, recorded: Iterable<string>): Promise<void> {
     this.#need = need;
-    this.#recorded = new Set([...recorded].filter(isVtep));
+    this.#recorded = new Set([...recorded].filter(this.#isVtep));
     this.#refresh();
     await this.#settled();
   }
@@ -140,7 +145,10 @@ export class MemberGuard {
     if (this.#need === 'kept') return 'kept';
     if (this.#need.length === 0) return undefined;
     if (this.#told === undefined) return 'kept';
-    return { port: this.#port, vnis: this.#need.toSorted((a, b) => a - b), members: this.#members() };
+    const members = this.#members();
+    // One that cannot name all must not shut out any.
+    if (members.size > MAX_MEMBERS) return undefined;
+    return { port: this.#port, vnis: this.#need.toSorted((a, b) => a - b), members };
   }
 
   #refresh(): void {
@@ -217,11 +225,6 @@ export class MemberGuard {
     this.#log.warn({ error, retryMs }, 'guard of overlays is not as it should be');
     this.#cancelRetry = this.#modules.clock.after(retryMs, () => this.#refresh());
   }
-}
-
-/** What other hosts are named by goes into commands. */
-function isVtep(text: string): boolean {
-  return isIpv4(text) || isIpv6(text);
 }
 
 function sameDesired(a: DesiredGuard | 'nothing', b: DesiredGuard | undefined | 'kept'): boolean {

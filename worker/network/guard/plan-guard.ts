@@ -20,7 +20,7 @@ export function planGuard(desired: DesiredGuard | undefined, observed: ObservedG
 
 /** Pure: a plan, told as what is to be found. */
 export function guardDifferences(operations: readonly GuardOperation[], observed: ObservedGuard): Difference[] {
-  const table = `table inet ${MEMBER_TABLE}`;
+  const table = `table ${MEMBER_TABLE}`;
   return operations.flatMap((operation): Difference[] => {
     switch (operation.kind) {
       case 'install':

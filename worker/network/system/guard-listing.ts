@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { MEMBER_SETS, REFUSED_COUNTER, STRANGER_SETS } from '../guard/member-ruleset.ts';
+import { MEMBER_SET, REFUSED_COUNTER, STRANGER_SET } from '../guard/member-ruleset.ts';
 import type { ObservedGuard } from '../guard/guard-state.ts';
 
 const listingSchema = z.object({ nftables: z.array(z.record(z.string(), z.record(z.string(), z.unknown()))) });
@@ -26,17 +26,17 @@ export function guardRules(listing: string): unknown[] {
 export function readGuard(listing: string, learnt: LearntGuard | undefined): ObservedGuard {
   const isOurs = learnt !== undefined && isDeepStrictEqual(guardRules(listing), learnt.rules);
   const rows = rowsOf(listing);
-  const elementsOf = (names: readonly string[]): string[] =>
+  const elementsOf = (set: string): string[] =>
     rows.flatMap(([kind, body]) => {
       const { name, elem } = namedSchema.catch({ name: '', elem: [] }).parse(body);
-      return kind === 'set' && names.includes(name) ? elem.flatMap(wordsOf) : [];
+      return kind === 'set' && name === set ? elem.flatMap(wordsOf) : [];
     });
   const counter = rows.find(([kind, { name }]) => kind === 'counter' && name === REFUSED_COUNTER)?.[1];
   return {
     table: isOurs ? learnt.made : 'other',
-    members: new Set(elementsOf(MEMBER_SETS)),
+    members: new Set(elementsOf(MEMBER_SET)),
     refused: packetsSchema.catch({ packets: 0 }).parse(counter).packets,
-    strangers: elementsOf(STRANGER_SETS),
+    strangers: elementsOf(STRANGER_SET),
   };
 }
 

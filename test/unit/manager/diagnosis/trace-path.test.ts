@@ -148,8 +148,7 @@ const CASES: { id: string; change: (path: TracedPath & Ends) => void; broken: st
     id: 'the other host takes no packets from this one',
     change: ({ to }) =>
       Object.assign(to.evidence, { guard: { vtep: '192.168.0.1', admits: false, strangers: ['192.168.0.9'] } }),
-    broken:
-      'h2 packets from 192.168.0.1: dropped: not in the sets of table inet waggle-members; refused lately: 192.168.0.9',
+    broken: 'h2 packets from 192.168.0.1: dropped: not in the set of table waggle-members; refused lately: 192.168.0.9',
   },
   {
     id: 'another VNI on the other side',

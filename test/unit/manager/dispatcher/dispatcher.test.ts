@@ -219,6 +219,7 @@ describe('Dispatcher', () => {
       await clock.advance(200);
       expect(peer.got.at(-1)?.gossipPeers.map((one) => one.nodeId)).toEqual(['n1', 'n2']);
       expect(peer.got.at(-1)?.managers).toMatchObject([{ address: '10.0.0.1:2377' }]);
+      expect(peer.got.at(-1)?.dataPathAddresses).toEqual(['n1', 'n2'].map(() => NODE_REGISTRATION.dataPathAddress));
       expect(peer.got.length).toBe(before + 1);
     });
 

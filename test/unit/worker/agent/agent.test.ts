@@ -90,6 +90,7 @@ describe('agent and dispatcher over real TLS', () => {
       node: { ID: identity.nodeId },
       managers: [{ nodeId: manager.identity.nodeId }],
       gossipPeers: [{ nodeId: identity.nodeId, address: '10.1.1.1:7946' }],
+      dataPathAddresses: ['10.2.2.2'],
       keys: [{ subsystem: 'networking:gossip', tag: 1, key: manager.cluster().Keys[0]?.Key }],
       cluster: { ID: manager.cluster().ID, DataPathPort: 4789, HeartbeatPeriodMs: 200 },
     });

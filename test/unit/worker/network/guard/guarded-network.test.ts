@@ -30,7 +30,7 @@ beforeEach(() => {
   parts = new NetworkParts();
   kernel = new ModelGuard();
   const { clock } = parts;
-  guard = new MemberGuard({ port: 4789 }, { kernel, clock, random: () => 0.5, log: silentLog });
+  guard = new MemberGuard({ vtep: OWN, port: 4789 }, { kernel, clock, random: () => 0.5, log: silentLog });
   guard.learn([OWN]);
   parts.guard = guard;
   wrong = [];
@@ -102,7 +102,7 @@ it('stays over a restart that does not know the members, and shuts nobody out th
   await network.stop();
   const { members } = kernel.state;
   const { clock } = parts;
-  parts.guard = new MemberGuard({ port: 4789 }, { kernel, clock, random: () => 0.5, log: silentLog });
+  parts.guard = new MemberGuard({ vtep: OWN, port: 4789 }, { kernel, clock, random: () => 0.5, log: silentLog });
   network = parts.make();
   await network.start();
   await network.audit();

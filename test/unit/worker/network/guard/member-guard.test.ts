@@ -11,7 +11,8 @@ describe('MemberGuard', () => {
   let clock: VirtualClock;
   let kernel: ModelGuard;
   let guard: MemberGuard;
-  const make = (): MemberGuard => new MemberGuard({ port: 4789 }, { kernel, clock, random: () => 0.5, log: silentLog });
+  const make = (): MemberGuard =>
+    new MemberGuard({ vtep: OWN, port: 4789 }, { kernel, clock, random: () => 0.5, log: silentLog });
   const admitted = (): string[] => [OWN, SECOND, THIRD, STRANGER].filter((vtep) => kernel.admits(vtep, VNI));
 
   beforeEach(() => {
@@ -68,7 +69,7 @@ describe('MemberGuard', () => {
   it('lets in the host of a record before the caller goes on, until no record names it', async () => {
     guard.learn([OWN]);
     await guard.cover([VNI]);
-    await guard.admit([SECOND, 'not an address; drop', '']);
+    await guard.admit([SECOND, 'not an address; drop', '', 'fd00::1']);
     expect(admitted()).toEqual([OWN, SECOND]);
     expect([...kernel.state.members]).toEqual([OWN, SECOND]);
     await guard.audit([VNI], [SECOND]);
@@ -130,6 +131,17 @@ describe('MemberGuard', () => {
     await guard.cover([VNI]);
     expect(kernel.state.table).toBe('none');
     await clock.advance(10_000);
+    expect(admitted()).toEqual([OWN]);
+  });
+
+  it('goes when there are more members than it can name, and comes again', async () => {
+    guard.learn([OWN]);
+    await guard.cover([VNI]);
+    guard.learn(Array.from({ length: 16_385 }, (_, index) => `10.0.${index >> 8}.${index & 255}`));
+    await settle();
+    expect(admitted()).toEqual([OWN, SECOND, THIRD, STRANGER]);
+    guard.learn([OWN]);
+    await settle();
     expect(admitted()).toEqual([OWN]);
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { DesiredGuard, ObservedGuard } from '../../../../../worker/network/guard/guard-state.ts';
-import { guardScript } from '../../../../../worker/network/guard/member-ruleset.ts';
+import { guardFamily, guardScript } from '../../../../../worker/network/guard/member-ruleset.ts';
 import { planGuard } from '../../../../../worker/network/guard/plan-guard.ts';
 import { ModelGuard } from '../../../../fixtures/model-guard.ts';
 
@@ -39,12 +39,18 @@ it('leads from anything to what is desired, and then to nothing more; no member 
     }),
   ));
 
-it('writes addresses into the set of their family, and leaves out an empty one', () => {
-  expect(guardScript({ kind: 'let-in', members: ['192.168.0.2', 'fd00::2', '192.168.0.3'] })).toBe(
-    'add element inet waggle-members members4 { 192.168.0.2, 192.168.0.3 }\n' +
-      'add element inet waggle-members members6 { fd00::2 }\n',
+it.each([
+  { vtep: '192.168.0.1', family: 'ip', other: 'ip6' },
+  { vtep: 'fd00::1', family: 'ip6', other: 'ip' },
+])('is written for the family of $vtep alone', ({ vtep, family, other }) => {
+  const script = guardScript(
+    { kind: 'install', port: 4789, vnis: [4097], members: [], anew: false },
+    guardFamily(vtep),
   );
-  expect(guardScript({ kind: 'shut-out', members: ['fd00::2'] })).toBe(
-    'delete element inet waggle-members members6 { fd00::2 }\n',
+  expect(script).toContain(
+    `add rule ${family} waggle-members arriving th dport 4789 ${family} saddr != @members goto strange`,
   );
+  expect(script).not.toContain('add element');
+  expect(script).not.toContain(`delete table ${family} `);
+  expect(script).toContain(`delete table ${other} waggle-members`);
 });

@@ -1,4 +1,14 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -112,6 +122,31 @@ describe('PluginServer', () => {
     rmSync(socketPath);
     writeFileSync(socketPath, '');
     await untilBack();
+  });
+
+  it('says so once a second while its folder cannot be made again, and comes back when it can', async () => {
+    const mount = path.join(folder, 'mount');
+    mkdirSync(mount);
+    const held = openSync(mount, 'r');
+    const warnings: string[] = [];
+    const log = { ...silentLog, child: () => log, warn: (_: object, message: string) => void warnings.push(message) };
+    // As with a mount whose source is removed, nothing can be made in a folder that is gone and still held.
+    socketPath = path.join(folder, 'way/plugins/waggle.sock');
+    symlinkSync(`/proc/self/fd/${held}`, path.join(folder, 'way'));
+    server = new PluginServer({ socketPath }, { clock, log });
+    try {
+      await server.start();
+      rmSync(mount, { recursive: true });
+      for (let second = 1; second <= 3; second++) {
+        await clock.advance(1_000);
+        await eventually('a warning', () => warnings.length === second);
+      }
+      expect(new Set(warnings)).toEqual(new Set(['plugin socket is gone and will be made again']));
+      rmSync(path.join(folder, 'way'));
+      await untilBack();
+    } finally {
+      closeSync(held);
+    }
   });
 
   it('answers from the backend of the moment', async () => {

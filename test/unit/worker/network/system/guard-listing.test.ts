@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { guardRules, type LearntGuard, readGuard } from '../../../../../worker/network/system/guard-listing.ts';
 
-const OF = { family: 'inet', table: 'waggle-members' };
+const OF = { family: 'ip', table: 'waggle-members' };
 const RULE = { expr: [{ counter: 'refused' }, { drop: null }] };
 
 /** As nft 1.0.6 prints it on Linux 6.18, with one rule for all. */
@@ -10,14 +10,13 @@ function listing(change: { packets?: number; handle?: number; expr?: unknown; mo
   return JSON.stringify({
     nftables: [
       { metainfo: { version: '1.0.6', release_name: 'Lester Gooch #5', json_schema_version: 1 } },
-      { table: { family: 'inet', name: 'waggle-members', handle: 1 } },
+      { table: { family: 'ip', name: 'waggle-members', handle: 1 } },
       { counter: { ...OF, name: 'refused', handle: 1, packets, bytes: 96 * packets } },
-      { set: { ...OF, name: 'members4', type: 'ipv4_addr', handle: 2, elem: ['1.1.1.1', '2.2.2.2'] } },
-      { set: { ...OF, name: 'members6', type: 'ipv6_addr', handle: 3 } },
+      { set: { ...OF, name: 'members', type: 'ipv4_addr', handle: 2, elem: ['1.1.1.1', '2.2.2.2'] } },
       {
         set: {
           ...OF,
-          name: 'strangers4',
+          name: 'strangers',
           type: 'ipv4_addr',
           handle: 4,
           size: 64,
