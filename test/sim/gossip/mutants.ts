@@ -53,7 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'any other statement counts at the same incarnation',
-    from: 15,
+    from: 130,
     rule: 'SWIM 4.2: at the same incarnation the worse statement',
     file: 'member-list.ts',
     find: 'return RANK[news.state] > RANK[known.state];',
@@ -61,7 +61,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'the dead are left alone',
-    from: 22,
     rule: 'halves of a mended partition find each other by pinging the dead',
     file: 'swim-core.ts',
     find: "if (peer !== undefined) this.#send(peer, 'ping', { sequence: 0 });",
@@ -84,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'any other life is taken for a newer one',
-    from: 30,
+    from: 15,
     rule: 'order of what an owner says: incarnation, then sequence',
     file: 'owner-view.ts',
     find: 'if (update.incarnation < this.incarnation) return { changed, advanced: false };\n    const before = this.digest();\n    if (update.incarnation > this.incarnation)',
@@ -92,7 +91,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'an older change is taken',
-    from: 37,
+    from: 15,
     rule: 'order of what an owner says: incarnation, then sequence',
     file: 'owner-view.ts',
     find: 'if (change.sequence <= newest) return;',
@@ -100,7 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'what is covered is taken again',
-    from: 545,
+    from: 85,
     rule: 'a change at or below coveredTo is here already or superseded',
     file: 'owner-view.ts',
     find: 'if (change.sequence > this.coveredTo) this.#put',
@@ -116,7 +115,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'a snapshot drops nothing',
-    from: 150,
+    from: 280,
     rule: 'what a snapshot does not name is gone',
     file: 'owner-view.ts',
     find: 'this.#dropUnnamed(update, changed);',
@@ -131,7 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'covered beyond what came',
-    from: 740,
+    from: 90,
     rule: 'an update covers only who is covered to its base',
     file: 'owner-view.ts',
     find: 'if (update.covers > this.coveredTo && update.base <= this.coveredTo) this.#coverTo',
