@@ -39,8 +39,8 @@ export interface HostClock {
 const TICK_MS = 50;
 /** Sizes play no part here, but that there are datagrams and streams. */
 const BYTES = 500;
-/** In any second, whatever has happened: several times what a swarm of seven has been seen to need. */
-const STORM_PACKETS = 3_000;
+/** In any second, whatever has happened: twice what a swarm of seven has been seen to need. */
+const STORM_PACKETS = 1_500;
 
 /** A node's membership and endpoint table joined as EndpointGossip joins them, on a clock of its own. */
 export class HostNode implements ModelNode {

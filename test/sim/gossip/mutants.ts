@@ -61,7 +61,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'the dead are left alone',
-    from: 30,
     rule: 'halves of a mended partition find each other by pinging the dead',
     file: 'swim-core.ts',
     find: "if (peer !== undefined) this.#send(peer, 'ping', { sequence: 0 });",
@@ -69,7 +68,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'states are not compared',
-    from: 45,
+    from: 15,
     rule: 'what was said while a node was away reaches it by a comparison of states',
     file: 'swim-core.ts',
     find: 'if (this.#nowMs < this.#nextSyncAtMs || ',
@@ -84,6 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'any other life is taken for a newer one',
+    from: 15,
     rule: 'order of what an owner says: incarnation, then sequence',
     file: 'owner-view.ts',
     find: 'if (update.incarnation < this.incarnation) return { changed, advanced: false };\n    const before = this.digest();\n    if (update.incarnation > this.incarnation)',
@@ -91,6 +91,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'an older change is taken',
+    from: 15,
     rule: 'order of what an owner says: incarnation, then sequence',
     file: 'owner-view.ts',
     find: 'if (change.sequence <= newest) return;',
@@ -98,6 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'what is covered is taken again',
+    from: 85,
     rule: 'a change at or below coveredTo is here already or superseded',
     file: 'owner-view.ts',
     find: 'if (change.sequence > this.coveredTo) this.#put',
@@ -105,7 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'a tombstone is forgotten without a trace',
-    from: 85,
+    from: 280,
     rule: 'a peer that lags behind a forgotten tombstone gets a snapshot',
     file: 'owner-view.ts',
     find: '      this.#reapedTo = Math.max(this.#reapedTo, change.sequence);\n',
@@ -113,7 +115,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'a snapshot drops nothing',
-    from: 85,
+    from: 280,
     rule: 'what a snapshot does not name is gone',
     file: 'owner-view.ts',
     find: 'this.#dropUnnamed(update, changed);',
@@ -128,7 +130,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'covered beyond what came',
-    from: 110,
+    from: 90,
     rule: 'an update covers only who is covered to its base',
     file: 'owner-view.ts',
     find: 'if (update.covers > this.coveredTo && update.base <= this.coveredTo) this.#coverTo',
@@ -143,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'another content under the same number is not noticed',
-    from: 100,
+    from: 840,
     rule: 'digests carry a checksum of the content',
     file: 'owner-view.ts',
     find: '    a.checksum === b.checksum &&\n',
@@ -151,6 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'nothing is compared',
+    from: 80,
     rule: 'anti-entropy (Demers et al. 1987): what was lost is found by comparing',
     file: 'replica-core.ts',
     find: 'if (synced) this.#send(effects, peer, { ranges: [whole] });',

@@ -46,7 +46,10 @@ export class TableNode implements ModelNode {
   #tickAtMs: number;
   onChange: (nowMs: number) => void = () => undefined;
 
-  /** @param speaks it will have records; the others keep silent from the start. */
+  /**
+   * @param speaks it will have records. The others are silent from the start, and their lives are not told of: the introduction of a
+   * whole swarm in one moment costs n times n digests, and is not what is looked at.
+   */
   constructor(index: number, swarm: ModelSwarm<TableNode>, speaks: boolean) {
     this.#index = index;
     this.#swarm = swarm;
@@ -54,7 +57,7 @@ export class TableNode implements ModelNode {
     const options = {
       nodeId: nodeName(index),
       networkId: 'net',
-      incarnation: 1,
+      incarnation: speaks ? 1 : 0,
       settleAtMs: speaks ? 0 : Number.POSITIVE_INFINITY,
     };
     this.core = new ReplicaCore(options, { owners: { standing }, random: swarm.random.next });

@@ -7,6 +7,8 @@ import type { SwimPreset } from './swim-preset.ts';
 /** What a prober wants done. All calls are made within its own inputs. */
 export interface ProberOutlet {
   send(to: Address, kind: SwimKind, content: { sequence: number; target?: string; stream?: boolean }): void;
+  /** A ping again, without news: what is told to the dead counts as told. */
+  repeat(to: Address, sequence: number): void;
   /** Up to `count` living members to ask, without this one. */
   helpers(count: number, except: string): readonly Peer[];
   /** How often the member has cleared itself of a suspicion lately. */
@@ -88,7 +90,7 @@ export class Prober {
       nacks: 0,
     };
     this.#probes.add(probe);
-    this.#ping(probe, nowMs);
+    this.#outlet.send(target, 'ping', { sequence: this.#pingNumber(probe, nowMs) });
   }
 
   relay(target: Peer, origin: Address, sequence: number, nowMs: number): void {
@@ -138,7 +140,7 @@ export class Prober {
       }
       if (nowMs >= probe.againAtMs) {
         probe.againAtMs = nowMs + probe.againMs;
-        this.#ping(probe, nowMs);
+        this.#outlet.repeat(probe.target, this.#pingNumber(probe, nowMs));
       }
       if (probe.helpers === undefined && nowMs >= probe.indirectAtMs) this.#ask(probe);
     }
@@ -187,10 +189,10 @@ export class Prober {
     };
   }
 
-  #ping(probe: Probe, nowMs: number): void {
+  #pingNumber(probe: Probe, nowMs: number): number {
     const sequence = this.#number(probe);
     this.#roundTrips.sent(sequence, nowMs);
-    this.#outlet.send(probe.target, 'ping', { sequence });
+    return sequence;
   }
 
   #ask(probe: Probe): void {

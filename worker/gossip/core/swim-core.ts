@@ -81,6 +81,7 @@ export class SwimCore {
     this.#order = new ProbeOrder(random);
     this.#prober = new Prober(options.preset, this.#awareness, {
       send: (to, kind, content) => this.#send(to, kind, content),
+      repeat: (to, sequence) => this.#send(to, 'ping', { sequence }, 0),
       helpers: (count, except) =>
         this.#members.sample(count, random, ({ state }, nodeId) => state === 'alive' && nodeId !== except),
       objections: (nodeId) => this.#objections.of(nodeId, this.#nowMs),
@@ -365,6 +366,7 @@ export class SwimCore {
     to: Address & { nodeId?: string },
     kind: SwimKind,
     content: { sequence: number; target?: string; stream?: boolean },
+    roomBytes = NEWS_BYTES - 100,
   ): void {
     const standing = to.nodeId === undefined ? undefined : this.#members.standing(to.nodeId);
     const news: MemberNews[] = [];
@@ -373,7 +375,7 @@ export class SwimCore {
       news.push({ nodeId: to.nodeId, state: standing.state, incarnation: standing.incarnation, accuser });
     }
     const limit = retransmitLimit(this.#preset, this.#members.size);
-    news.push(...this.#queue.take(NEWS_BYTES - 100, 1, limit));
+    if (roomBytes > 0) news.push(...this.#queue.take(roomBytes, 1, limit));
     this.#owe(to, { ...this.#packet(kind, content), news });
   }
 

@@ -8,11 +8,14 @@ export interface SwimPreset {
   probeIntervalMs: number;
   /** Probes begun in one period: min(this, ceil((n - 1) / 2)), so that in a small swarm every node is probed by every other about once in 2 T'. */
   probesPerInterval: number;
-  /** A ping without ack is sent again this often until the deadline: at 25 % loss one round trip in two fails, four in a row one in 26. Above the usual round trip; times (s + 1). */
+  /**
+   * A ping without ack is sent again this often until the deadline: at 25 % loss one round trip in two fails, nine in a row one in 1,700.
+   * Less often when three quarters of the round trips seen lately take longer; and times (s + 1), as the next two.
+   */
   pingAgainMs: number;
-  /** Wait for the direct ack before others are asked. Above the 99th percentile of the round trip; times (s + 1). */
+  /** Wait for the direct ack before others are asked: this, or twice what three quarters of the round trips take. */
   probeTimeoutMs: number;
-  /** From the first ping until the target is suspected; times (s + 1). Leaves an indirect round its own time-out. */
+  /** From the first ping until the target is suspected; stretched as the wait for the direct ack. Leaves an indirect round its own time-out. */
   probeDeadlineMs: number;
   /** SWIM's k: nodes that are asked to ping for us. */
   indirectProbes: number;
@@ -37,9 +40,9 @@ export interface SwimPreset {
   reconnectIntervalMs: number;
   /** The dead are told the news this long: one that is not dead can object. */
   gossipToDeadMs: number;
-  /** A member that has just objected is waited for as if s were greater by 1, for so long; see Objections. */
+  /** A member that objects is waited for as if s were (s + 1) * (its objections + 1) - 1; so long after the last there counts one less. */
   objectionFadeMs: number;
-  /** Greatest s (Lifeguard's S). */
+  /** Greatest s (Lifeguard's S), whatever stretches times. */
   awarenessMax: number;
   /** A timer that is later than this means that the node itself stood still: its deadlines are moved. */
   stallMs: number;

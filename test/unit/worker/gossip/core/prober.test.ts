@@ -77,6 +77,7 @@ describe('Prober', () => {
     objections = 0;
     readonly prober = new Prober(LAN, this.awareness, {
       send: (_, kind, { sequence, stream = false }) => this.sent.push({ atMs: this.nowMs, kind, sequence, stream }),
+      repeat: (_, sequence) => this.sent.push({ atMs: this.nowMs, kind: 'ping', sequence, stream: false }),
       helpers: () => [helper],
       objections: () => this.objections,
       unreached: () => this.unreached.push(this.nowMs),
