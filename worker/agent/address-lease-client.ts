@@ -58,6 +58,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     for (const wake of this.#waiting) wake();
     await this.#releasing;
     await this.#turn.catch(() => undefined);
+    await this.#table.settle();
   }
 
   /** The connection of the present session, if there is one. */
@@ -152,7 +153,9 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     if (held === undefined) return;
     const { resources } = this.#manager();
     await callUnary(resources, resources.releaseAddress, held, this.#options());
-    if (this.#releases.get(key) === held) this.#releases.delete(key);
+    // It may have been given back once more meanwhile.
+    if (this.#releases.get(key) !== held) return;
+    this.#releases.delete(key);
     await this.#table.delete(key);
   }
 

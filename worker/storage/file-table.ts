@@ -77,10 +77,15 @@ export class FileTable<T> {
     });
   }
 
+  /** Resolves when the writes that were asked for so far have ended, well or not. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#writing.values());
+  }
+
   /** Removes every row and the folder. */
   async destroy(): Promise<void> {
     this.#destroyed = true;
-    await Promise.allSettled(this.#writing.values());
+    await this.settle();
     await rm(this.#folder, { recursive: true, force: true });
   }
 

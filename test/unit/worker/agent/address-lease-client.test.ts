@@ -3,13 +3,14 @@ import { readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AttachmentAllocator } from '../../../../manager/dispatcher/attachment-allocator.ts';
 import { ManagerConnection } from '../../../../proto/rpc/manager-connection.ts';
+import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import { AddressLeaseClient } from '../../../../worker/agent/address-lease-client.ts';
 import { hastenedClock } from '../../../fixtures/hastened-clock.ts';
 import { type LoopbackManager, startLoopbackManager, temporaryFolder } from '../../../fixtures/loopback-manager.ts';
 
-const hurried = hastenedClock(20);
+const hurried = hastenedClock(8);
 
 /** Leases of one network, and faults. */
 class FakeAllocator implements AttachmentAllocator {
@@ -50,6 +51,12 @@ describe('AddressLeaseClient', () => {
     allocator = new FakeAllocator();
     manager = await startLoopbackManager({ allocator });
     connection = new ManagerConnection(manager.address, manager.identity.tls());
+    // Its handshake is not to be hurried.
+    await new Promise<void>((resolve, reject) =>
+      connection.resources.waitForReady(new Date(systemClock.now() + 10_000), (error) =>
+        error === undefined ? resolve() : reject(error),
+      ),
+    );
     disk = await temporaryFolder();
     leases = newLeases();
     await leases.start();
@@ -103,6 +110,12 @@ describe('AddressLeaseClient', () => {
     leases.attach(connection);
     await eventually(() => expect(allocator.held.size).toBe(0));
     await eventually(async () => expect(await readdir(`${disk.folder}/agent/releases`)).toEqual([]));
+  });
+
+  it('has stopped only when a release is on the disk', async () => {
+    leases.release('n', '10.0.1.9');
+    await leases.stop();
+    expect(await readdir(`${disk.folder}/agent/releases`)).toEqual(['n%2F10.0.1.9.json']);
   });
 
   it('has an address released before it asks for it again', async () => {
