@@ -28,7 +28,7 @@ const SUBNETS = ['--subnet', '10.70.0.0/24', '--ipv6', '--subnet', 'fd00:70::/64
 /** Sends a VXLAN packet (RFC 7348) with a UDP datagram for a container in it, from where it runs. */
 const INJECT = `
 import socket, struct, sys
-to, port, vni, mac, address, source = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5], sys.argv[6]
+to, port, vni, mac, address, source = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5], "".join(sys.argv[6:])
 data = b"INJECTED"
 udp = struct.pack("!HHHH", 1, 9999, 8 + len(data), 0) + data
 head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, socket.inet_aton(address.rsplit(".", 1)[0] + ".200"), socket.inet_aton(address))

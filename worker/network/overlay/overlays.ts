@@ -208,11 +208,8 @@ export class Overlays implements Startable {
   /** What of the host itself is not as it should be: the tunnel to other hosts, who is let in, and what belongs to nobody. */
   async hostDifferences(): Promise<Difference[]> {
     const { tunnel, guard } = this.#modules;
-    return [
-      ...(await this.#leftovers()),
-      ...((await tunnel?.differences()) ?? []),
-      ...((await guard?.differences()) ?? []),
-    ];
+    const found = await Promise.all([this.#leftovers(), tunnel?.differences(), guard?.differences()]);
+    return found.flatMap((each) => each ?? []);
   }
 
   /** Whether VXLAN packets from that host come into the network; undefined where none are expected, or nobody is kept out. */
