@@ -189,6 +189,20 @@ export function falseDeaths(swarm: Membership, ms: number, trouble: () => void =
   return { victims: victims.size, healthy, accusations: pairs.size, suspicions: suspected.size, bytesPerSecond };
 }
 
+/** One node stands still once, for so long. @returns whether somebody declares it dead. */
+export function condemned(swarm: Membership, stillMs: number): boolean {
+  swarm.run(2_000 + swarm.random.next() * 2_000);
+  let dead = false;
+  watch(swarm, (viewer, whom, state) => {
+    dead ||= viewer !== 0 && whom === 0 && state === 'dead';
+  });
+  swarm.freeze(0);
+  swarm.run(stillMs);
+  swarm.thaw(0);
+  swarm.run(4_000);
+  return dead;
+}
+
 export interface Parting {
   /** From the cut until the first and the last know that all of the other half are gone; ms. */
   first: number | undefined;

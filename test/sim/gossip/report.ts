@@ -1,6 +1,7 @@
 /** `node test/sim/gossip/report.ts [smallest-largest swarm, default 3-5000] [table ...]`: the tables of worker/gossip/README.md as Markdown on standard output. */
 import { LAN, probePaceMs } from '../../../worker/gossip/core/swim-preset.ts';
 import {
+  condemned,
   crowdOfNetworkdb,
   crowdOfWaggle,
   detection,
@@ -263,6 +264,26 @@ function troubleTable(): void {
   }
 }
 
+function standstillTable(): void {
+  const lengths = [1_000, 1_200, 1_400, 1_600];
+  head(
+    `At Waggle's bandwidth: of 20 nodes that stand still once for ${lengths.map((ms) => ms / 1_000).join(' / ')} s, how many are declared dead by someone`,
+    'nodes',
+    'loss',
+    'who',
+    'declared dead',
+  );
+  const seeds = Array.from({ length: 20 }, (_, index) => index + 1);
+  for (const size of [3, 10, 50].filter((each) => each <= largest)) {
+    for (const loss of [0, 0.1]) {
+      for (const { name, swarm } of contenders(size).slice(2)) {
+        const dead = lengths.map((ms) => seeds.filter((seed) => condemned(swarm(seed, { loss }), ms)).length);
+        row([String(size), `${loss * 100} %`, name, dead.join(' / ')]);
+      }
+    }
+  }
+}
+
 function partingTable(): void {
   head(
     'The swarm falls into halves for 60 s: the first, the last node knows that the whole other half is gone; after the mending all see all alive (ms; medians of 5, worst in brackets)',
@@ -310,6 +331,7 @@ const TABLES: Readonly<Record<string, () => void>> = {
   work: workTable,
   false: falseTable,
   trouble: troubleTable,
+  standstill: standstillTable,
   parting: partingTable,
   crowd: crowdTable,
   spread: spreadTable,
