@@ -437,6 +437,18 @@ describe('removal', () => {
     }
   });
 
+  it('ends the namespace, too, and not only its name', async () => {
+    const a = lab.host(0);
+    // Every namespace that a link of the host leads to.
+    const nameless = async (): Promise<number> =>
+      (await a.exec(['ip', 'netns', 'list-id'])).stdout.split('\n').filter((line) => /^nsid \d+ *$/.test(line)).length;
+    const before = await nameless();
+    await runContainer(a, 'short', 'net1');
+    await a.docker(['rm', '-f', 'short']);
+    // What holds on to it lets it go when it has had nothing to do for 30 s.
+    await eventually('the namespace to be gone', async () => (await nameless()) <= before, { timeoutMs: 15_000 });
+  });
+
   it('can be purged while containers run', async () => {
     const a = lab.host(0);
     await runContainer(a, 'last', 'net1');

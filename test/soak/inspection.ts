@@ -14,6 +14,7 @@ import { twinsOn } from './twins.ts';
 /** Names that nobody has any more are asked for, the newest first; each costs a second, since it goes on to servers that are not there. */
 const GONE_NAMES = 4;
 const AGAIN_MS = 300;
+const MOMENT_MS = 1_000;
 /** On a machine that is too busy to look twice in time, there is time for a second look. */
 const LEAST_MS = 20_000;
 /** Twins are gone long before, unless the engine does not let them go. */
@@ -80,7 +81,7 @@ export class Inspection {
   }
 
   #looks(): Record<string, Look> {
-    const { swarm, inventory } = this.#modules;
+    const { swarm, inventory, clock } = this.#modules;
     return {
       services: async () => {
         const { view, containers } = await this.#see();
@@ -97,7 +98,12 @@ export class Inspection {
       },
       pings: async () => unreachable((await this.#see()).containers),
       names: () => this.#names(),
-      zombies: () => Promise.resolve(swarm.hosts.flatMap(zombies)),
+      zombies: async () => {
+        // Everybody who has just died is one, for a moment.
+        const before = swarm.hosts.flatMap(zombies);
+        if (before.length > 0) await sleep(clock, MOMENT_MS);
+        return swarm.hosts.flatMap(zombies).filter((each) => before.includes(each));
+      },
     };
   }
 

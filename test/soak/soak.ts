@@ -205,7 +205,9 @@ export class Soak {
     const { networks, containers, services } = this.#inventory;
     const has = `${networks.size} networks, ${containers.size} containers, ${services.size} services`;
     const late = settlings.filter(({ before }) => before.length > 0);
-    const settled = late.map(({ what, byMs }) => `${what} right after ${seconds(byMs)} s`);
+    const settled = late.map(
+      ({ what, byMs, waitedMs }) => `waited ${seconds(waitedMs)} s for ${what}, right after ${seconds(byMs)} s`,
+    );
     const { say } = this.#modules;
     const load = `load ${os.loadavg()[0]?.toFixed(0)}`;
     say(`cycle ${cycle}: ${has}; ${settled.join(', ') || 'all right when first looked at'}; ${load}`);
@@ -217,12 +219,10 @@ export class Soak {
     }
     for (const note of notes) say(`    note: ${note}`);
     this.#notes.push(...notes);
-    this.#durations.add(
-      'all right after the faults (0: when first looked at)',
-      Math.max(0, ...late.map(({ byMs }) => byMs)),
-    );
-    for (const { what, byMs } of late)
-      this.#durations.add(`right after the faults: ${what}, when it was not at once`, byMs);
+    const waitedMs = late.reduce((sum, each) => sum + each.waitedMs, 0);
+    this.#durations.add('after the faults: waited until all was right, without the looks that found it so', waitedMs);
+    for (const each of late)
+      this.#durations.add(`after the faults: waited for ${each.what}, when it was not right at once`, each.waitedMs);
     for (const { what, lookMs } of settlings) this.#durations.add(`look: ${what}`, lookMs);
     this.#durations.add('faults: the last one’s rest, engines and daemons that start', calmedMs);
   }

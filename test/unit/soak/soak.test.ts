@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Host } from '../../lab/host.ts';
 import { SeededRandom } from '../../sim/raft/seeded-random.ts';
 import type { EngineContainer } from '../../soak/engine-containers.ts';
+import { Durations } from '../../soak/durations.ts';
 import { Inventory, type KnownNetwork } from '../../soak/inventory.ts';
 import { different } from '../../soak/kernel-rows.ts';
 import { nameQuestions } from '../../soak/reachability.ts';
@@ -31,6 +32,17 @@ describe('the inventory', () => {
       'n3 sure',
     ]);
     expect(inventory.gone).toEqual(['n2', 'n4']);
+  });
+
+  it('knows who was put on a network', () => {
+    const inventory = new Inventory();
+    const of = [
+      { name: 'c1', networks: new Set(['n1', 'n2']) },
+      { name: 's1', networks: ['n2'] },
+    ];
+    expect(inventory.users(of, 'n1').map(({ name }) => name)).toEqual(['c1']);
+    expect(inventory.users(of, 'n2').map(({ name }) => name)).toEqual(['c1', 's1']);
+    expect(inventory.users(of, 'n3')).toEqual([]);
   });
 });
 
@@ -70,6 +82,16 @@ describe('differences', () => {
     const found = residue(host('h1'), new Map([['routes', []]]), new Map([['routes', [route]]]));
     expect(found).toEqual(left ? [`h1 routes: left ${route}`] : []);
   });
+});
+
+it('durations are told by name, with the middle one, the ninth of ten and the longest', () => {
+  const durations = new Durations();
+  durations.add('run', 4_000);
+  for (let ms = 1_000; ms <= 10_000; ms += 1_000) durations.add('check', 11_000 - ms);
+  expect(durations.lines()).toEqual([
+    'check: 10 x, p50 5.0 s, p90 9.0 s, max 10.0 s',
+    'run: 1 x, p50 4.0 s, p90 4.0 s, max 4.0 s',
+  ]);
 });
 
 describe('names', () => {
