@@ -19,8 +19,9 @@ export interface AdjacencyModules {
 
 /**
  * Which hosts are on the segment of this host's data path link, so that packets reach them bare, and by which MAC. A host is adjacent when
- * the host's routes have it on that link without a gateway, and it has answered ARP or, where hosts reach each other by IPv6, NDP. It stays adjacent, under the last MAC
- * seen, while the routes say so: a host that is down for a while must not make every network here change its ways.
+ * the host's routes have it on that link without a gateway, and it has answered ARP or, where hosts reach each other by IPv6, NDP.
+ * It stays adjacent, under the last MAC seen, while the routes say so: a host that is down for a while must not make every network
+ * here change its ways.
  * Two hosts need not agree: with another route, or another prefix length, one has the other on the link and not the other way round.
  * So whoever is known by a MAC on the link is heard, adjacent or not.
  */

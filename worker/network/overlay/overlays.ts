@@ -432,7 +432,7 @@ export class Overlays implements Startable {
 
   /**
    * A routed network's packets are as large as the link's. To hosts that only VXLAN reaches that is too large by its headers; the
-   * kernel tells the sender so (ICMP, RFC 1191; kernel 5.9 and later), and containers send smaller ones to these alone.
+   * kernel tells the sender so (ICMP, RFC 1191 and 8201; kernel 5.9 and later), and containers send smaller ones to these alone.
    */
   #mtuOf({ mtu, dataPath }: NetworkFacts): number {
     if (dataPath !== 'routed') {

@@ -134,10 +134,12 @@ function routeAfterLinks(desired: DesiredOverlay, route: ObservedRoute): Observe
 
 /** The kernel removes a chain together with its link. */
 function keepsTable({ route: wanted }: DesiredOverlay, route: ObservedRoute): boolean {
-  return wanted !== undefined && pairOf(route) !== undefined && route.table && isSame(route.underlay, wanted.underlay);
+  return (
+    wanted !== undefined && pairOf(route) !== undefined && route.table && sameUnderlay(route.underlay, wanted.underlay)
+  );
 }
 
-function isSame(one: Underlay | undefined, other: Underlay): boolean {
+function sameUnderlay(one: Underlay | undefined, other: Underlay): boolean {
   return one?.link === other.link && one.mac === other.mac;
 }
 
