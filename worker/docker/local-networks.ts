@@ -122,11 +122,11 @@ export class LocalNetworks implements Startable, TwinNetworks {
     });
   }
 
-  /** Removes every twin, for leaving a swarm. @throws the first failure, after trying all. */
+  /** Removes every twin, for leaving a swarm; containers on it go on without. @throws the first failure, after trying all. */
   purge(): Promise<void> {
     return this.#exclusively(async () => {
       const { remove } = planNetworks([], await this.#observe(), this.#options.driver);
-      const results = await Promise.allSettled(remove.map((mapping) => this.#remove(mapping)));
+      const results = await Promise.allSettled(remove.map((mapping) => this.#evict(mapping)));
       this.#replace([]);
       for (const result of results) if (result.status === 'rejected') throw result.reason as Error;
     });
@@ -195,6 +195,30 @@ export class LocalNetworks implements Startable, TwinNetworks {
     );
     this.#modules.log.info({ network: network.Spec.Name, id: network.ID }, 'network made in the engine');
     return { localId: created.id, clusterId: network.ID, name: network.Spec.Name };
+  }
+
+  /** Tasks have ended by now: whoever is still there is a container of the user's. */
+  async #evict(mapping: NetworkMapping): Promise<void> {
+    for (const Container of await this.#containersOn(mapping)) {
+      try {
+        await this.#modules.engine.call((docker, abortSignal) =>
+          docker.getNetwork(mapping.localId).disconnect({ Container, Force: true, abortSignal }),
+        );
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+    }
+    await this.#remove(mapping);
+  }
+
+  async #containersOn(mapping: NetworkMapping): Promise<string[]> {
+    try {
+      const network = await this.#modules.engine.call((docker) => docker.getNetwork(mapping.localId).inspect());
+      return Object.keys(network.Containers ?? {});
+    } catch (error) {
+      if (isNotFound(error)) return [];
+      throw error;
+    }
   }
 
   async #remove(mapping: NetworkMapping): Promise<void> {

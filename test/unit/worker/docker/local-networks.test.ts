@@ -226,6 +226,16 @@ describe('on a fake engine', () => {
     await quick.stop();
   });
 
+  it('purges twins that containers are on: these go on without', async () => {
+    await parts.networks.ensure('c1');
+    const container = fake.addContainer('plain', {}, { net1: {} });
+    container.state.Running = true;
+    await parts.networks.purge();
+    expect(names()).toEqual([]);
+    expect(container.networks).toEqual({});
+    expect(container.state.Running).toBe(true);
+  });
+
   it('purges twins and nothing else', async () => {
     fake.addNetwork({ Name: 'mine', Driver: 'bridge' });
     await parts.networks.ensure('c1');
