@@ -161,7 +161,8 @@ describe('a link in the host is a leftover', () => {
     host.kernel.fading = new Promise<void>(() => undefined);
     await host.disconnect(A);
     await host.clock.advance(11_000);
-    await host.overlays.audit();
+    // The first may be one that has begun before its time.
+    for (let round = 0; round < 2; round++) await host.overlays.audit();
     expect(host.links).toEqual([]);
     expect(host.overlays.repairs()).toEqual({ 'link leaked': 1 });
   });
