@@ -160,9 +160,9 @@ describe('a link in the host is a leftover', () => {
     await host.connect(A);
     host.kernel.fading = new Promise<void>(() => undefined);
     await host.disconnect(A);
-    // Past the audit of the tenth second, which may still be under way in the eleventh.
-    await host.clock.advance(16_000);
-    await host.overlays.audit();
+    await host.clock.advance(11_000);
+    // The first may be one that has begun before its time.
+    for (let round = 0; round < 2; round++) await host.overlays.audit();
     expect(host.links).toEqual([]);
     expect(host.overlays.repairs()).toEqual({ 'link leaked': 1 });
   });
