@@ -20,6 +20,10 @@ export interface DaemonModules {
   onFatal: (error: Error) => void;
 }
 
+const ANSWER_MS = 5_000;
+/** An engine that starts together with us answers when its containers run, and those may be waiting for us. */
+const STARTING_MS = 1_500;
+
 /**
  * One node: after the lock on its directory the plugin's socket first, since an engine that starts looks for it; then the connection to the engine, the
  * membership of the swarm, and last the API, whose socket says that the node is ready.
@@ -42,7 +46,7 @@ export class Daemon implements Startable {
       interfaces: workingInterfaces,
       allInterfaces,
       hasAddress,
-      preflight: () => this.#checkEngine(),
+      preflight: () => this.#checkEngine(ANSWER_MS),
     });
     const api = new EngineApiServer(
       { socketPath: options.apiSocket, engineSocketPath: options.engineSocket },
@@ -53,7 +57,7 @@ export class Daemon implements Startable {
 
   async start(): Promise<void> {
     // A swarm of the engine's own would fight ours for names and ports; an engine that is away may yet come.
-    await this.#checkEngine().catch((error: unknown) => {
+    await this.#checkEngine(STARTING_MS).catch((error: unknown) => {
       if (!(error instanceof WaggleError) || error.code === 'failed-precondition') throw error;
       this.#modules.log.warn({ reason: error.message }, 'no Docker Engine yet, waiting for it');
     });
@@ -64,10 +68,10 @@ export class Daemon implements Startable {
     return stopAll(this.#parts);
   }
 
-  async #checkEngine(): Promise<void> {
+  async #checkEngine(timeoutMs: number): Promise<void> {
     const { engineSocket } = this.#options;
     const info = await this.#engineSide.engine
-      .call((docker) => docker.info() as Promise<object>, { timeoutMs: 5_000 })
+      .call((docker) => docker.info() as Promise<object>, { timeoutMs })
       .catch((error: unknown) => {
         throw new WaggleError('unavailable', engineAway(engineSocket, messageOf(error)), { cause: error });
       });

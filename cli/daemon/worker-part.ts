@@ -125,7 +125,8 @@ export class WorkerPart implements Startable {
         ...shared,
         identity,
         executor: this.#executor,
-        describe: () => describeNode(engineSide.engine, this.#tunnel.publicKey === '' ? [] : [ENCRYPTION_PLUGIN]),
+        describe: (signal) =>
+          describeNode(engineSide.engine, this.#tunnel.publicKey === '' ? [] : [ENCRYPTION_PLUGIN], signal),
         tunnelKey: () => this.#tunnel.publicKey,
         renew: () => this.#renewer.renewNow(),
         answer: (question) => this.#diagnose(question),

@@ -208,6 +208,24 @@ describe('the engine', () => {
 });
 
 describe('nodes', () => {
+  it('that lose their power have their containers on the network again once they are up, a manager too', async () => {
+    const [a, b, c] = hosts();
+    for (const host of [a, c]) await start(host, `always-${host.name}`, 'net1', '--restart', 'always');
+    await Promise.all([a, c].map((host) => host.crash()));
+    for (const host of [a, c]) {
+      await host.wipe();
+      await host.mend();
+    }
+    // As at boot: each waits for the other, and the engine's containers for both.
+    await Promise.all([a, c].flatMap((host) => [host.startEngine(), host.startDaemon()]));
+    for (const host of [a, c]) {
+      await untilPings(b, 'far', `always-${host.name}`);
+      await eventually('the engine', () => host.docker(['rm', '-f', `always-${host.name}`]), PATIENCE);
+    }
+    await a.docker(['start', 'near']);
+    await untilPings(a, 'near', 'far');
+  });
+
   it('find each other again after a cut', async () => {
     const [a, b, c] = hosts();
     await start(c, 'third', 'net1');

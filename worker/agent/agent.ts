@@ -16,6 +16,7 @@ import { AgentSession } from './agent-session.ts';
 import { ManagerList } from './manager-list.ts';
 import type { AnswerQuestion } from './question-stream.ts';
 import type { ManagerWatch } from './manager-watch.ts';
+import { NodeDescriber } from './node-describer.ts';
 import { StatusReporter } from './status-reporter.ts';
 import type { SwarmFacts } from './swarm-facts.ts';
 import { TaskDb } from './task-db.ts';
@@ -45,8 +46,8 @@ export interface AgentModules {
   /** The node's certificate and the role in it. */
   identity: TlsSource & { readonly role: NodeRole };
   executor: Executor;
-  /** Asked for each session. */
-  describe: () => Promise<NodeDescription>;
+  /** Asks the engine; for each session. */
+  describe: (signal: AbortSignal) => Promise<NodeDescription>;
   /** The host's WireGuard public key, empty when it cannot encrypt; asked for each session. Default: it cannot. */
   tunnelKey?: () => string;
   /** The manager gives this node another role than its certificate has: it must be renewed. */
@@ -74,6 +75,7 @@ export class Agent implements Startable {
   readonly #modules: AgentModules;
   readonly #reporter: StatusReporter;
   readonly #managers: ManagerList;
+  readonly #describer: NodeDescriber;
   readonly #db: TaskDb;
   readonly #factsTable: FileTable<SwarmFacts>;
   readonly #listeners = new Set<(facts: SwarmFacts) => void>();
@@ -83,7 +85,6 @@ export class Agent implements Startable {
   /** Ends the present session. */
   #register = new AbortController();
   #facts: SwarmFacts | undefined;
-  #description: NodeDescription | undefined;
   #connectivity: Connectivity = { connected: false, error: 'no manager has been reached yet' };
   /** Facts on their way to the disk. */
   #saving: Promise<void> = Promise.resolve();
@@ -98,6 +99,7 @@ export class Agent implements Startable {
     this.tasks = new TaskManager({ ...modules, db: this.#db, reporter: this.#reporter });
     this.leases = new AddressLeaseClient(options, modules);
     this.#managers = new ManagerList({ ...options, seeds: options.managers }, modules);
+    this.#describer = new NodeDescriber({ ...modules, onChange: () => this.registerAnew() });
     this.#factsTable = new FileTable(path.join(options.dataDir, 'agent', 'facts'));
   }
 
@@ -162,6 +164,7 @@ export class Agent implements Startable {
    */
   async leave(): Promise<void> {
     this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
+    await this.#describer.stop();
     await this.#running;
     const late = new AbortController();
     const cancel = this.#modules.clock.after(LEAVE_TIMEOUT_MS, () =>
@@ -178,6 +181,7 @@ export class Agent implements Startable {
 
   async #end(): Promise<void> {
     this.#abort.abort(new WaggleError('aborted', 'the agent stops'));
+    await this.#describer.stop();
     await this.#running;
     await this.#saving;
     await this.leases.stop();
@@ -241,7 +245,7 @@ export class Agent implements Startable {
     const { identity, tunnelKey, answer, clock, log } = this.#modules;
     const { advertiseAddress, dataPathAddress, gossipAddress } = this.#options;
     this.#register = new AbortController();
-    const description = await this.#describe();
+    const description = await this.#describer.current(this.#facts?.node.Description);
     const connection = new ManagerConnection(address, identity.tls());
     const session = new AgentSession(
       {
@@ -280,20 +284,6 @@ export class Agent implements Startable {
       this.leases.attach(undefined);
       connection.close();
     }
-  }
-
-  /** An engine that is away for a moment must not cost the node its session. */
-  async #describe(): Promise<NodeDescription> {
-    try {
-      this.#description = await this.#modules.describe();
-    } catch (error) {
-      if (this.#description === undefined) throw error;
-      this.#modules.log.warn(
-        { error: messageOf(error) },
-        'engine does not describe itself, former description is used',
-      );
-    }
-    return this.#description;
   }
 
   #learn(facts: SwarmFacts): void {

@@ -3,7 +3,7 @@ import type { NodeDescription } from '../../../../proto/objects/node.ts';
 import type { TaskObject } from '../../../../proto/objects/task.ts';
 import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
 import { type Log, silentLog } from '../../../../proto/runtime/log.ts';
-import { Agent } from '../../../../worker/agent/agent.ts';
+import { Agent, type AgentModules } from '../../../../worker/agent/agent.ts';
 import type { Identity } from '../../../../worker/identity/identity.ts';
 import { IdentityStore } from '../../../../worker/identity/identity-store.ts';
 import { joinSwarm } from '../../../../worker/identity/join-swarm.ts';
@@ -43,7 +43,7 @@ describe('agent and dispatcher over real TLS', () => {
     await disk.remove();
   });
 
-  function newAgent(managers = [manager.address], modules: { clock?: Clock; log?: Log } = {}): Agent {
+  function newAgent(managers = [manager.address], modules: Partial<AgentModules> = {}): Agent {
     return new Agent(
       {
         dataDir: disk.folder,
@@ -94,6 +94,19 @@ describe('agent and dispatcher over real TLS', () => {
       keys: [{ subsystem: 'networking:gossip', tag: 1, key: manager.cluster().Keys[0]?.Key }],
       cluster: { ID: manager.cluster().ID, DataPathPort: 4789, HeartbeatPeriodMs: 200 },
     });
+  });
+
+  it('is back in the swarm while its engine starts, and tells what that is by then', async () => {
+    await agent.start();
+    await eventually(() => expect(agent.connectivity).toEqual({ connected: true }));
+    await agent.stop();
+    const engineUp = Promise.withResolvers<NodeDescription>();
+    agent = newAgent([manager.address], { describe: () => engineUp.promise });
+    await agent.start();
+    await eventually(() => expect(agent.connectivity).toEqual({ connected: true }));
+    expect(node()?.Description).toEqual(description);
+    engineUp.resolve({ ...description, Engine: { EngineVersion: '28.2.2' } });
+    await eventually(() => expect(node()?.Description?.Engine.EngineVersion).toBe('28.2.2'));
   });
 
   it('warns when no manager takes it for long, and ever less often', async () => {
