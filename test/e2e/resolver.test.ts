@@ -1,10 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EndpointRecord } from '../../worker/gossip/endpoint-table.ts';
 import { ResolverHost } from '../fixtures/resolver-host.ts';
 import { eventually } from '../lab/eventually.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
 import { createLab, type Lab } from '../lab/lab.ts';
+import { isAlive } from '../lab/processes.ts';
+import { run } from '../lab/run.ts';
+
+const DYING_PARENT = fileURLToPath(new URL('../fixtures/dying-parent.ts', import.meta.url));
 
 let lab: Lab;
 let world: ResolverHost;
@@ -173,6 +178,19 @@ describe('a running container', () => {
     expect(report).toMatch(/own p50/);
     expect(Number(/asked again (\d+)/.exec(report)?.[1])).toBeLessThanOrEqual(5);
   });
+});
+
+it('the helper ends also with a daemon that dies while it is handed sockets', async () => {
+  const name = 'wgrs-orphan';
+  await run('ip', ['netns', 'add', name]);
+  try {
+    const { stdout } = await run(process.execPath, [DYING_PARENT, `/var/run/netns/${name}`], { check: false });
+    const helper = Number(stdout);
+    expect(helper).toBeGreaterThan(1);
+    await eventually('the helper to be gone', () => !isAlive(helper));
+  } finally {
+    await run('ip', ['netns', 'del', name]);
+  }
 });
 
 it('leaves nothing behind: files stay as many after 20 containers', async () => {

@@ -23,6 +23,7 @@ import {
 type SocketReply = Omit<HelperReply & { type: 'socket' }, 'role'>;
 
 const PRIORITY = -20;
+const PARENT_LOOK_MS = 1_000;
 let setups = 0;
 /** Sandboxes whose sockets are on their way: asking again for one must not mix two sets. */
 const handingOver = new Set<string>();
@@ -123,7 +124,14 @@ function lowestNice(): void {
   }
 }
 
+/** Node tells nothing of a channel's end (24.21) while a socket that was sent is not acknowledged: whose parent dies then would stay for ever. */
+function endWithParent(parent: number): void {
+  if (process.ppid !== parent) process.exit(0);
+  systemClock.after(PARENT_LOOK_MS, () => endWithParent(parent));
+}
+
 lowestNice();
+endWithParent(Number(process.argv[2]));
 process.on('message', (request: HelperRequest) => {
   try {
     handlers[request.type](request as never);

@@ -101,7 +101,7 @@ export class NetnsHelper implements Startable {
 
   #fork(): void {
     this.#startedAtMs = this.#clock.monotonic();
-    const child = fork(CHILD, [], { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(CHILD, [String(process.pid)], { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#child = child;
     child.on('message', (message, handle) => this.#receive(message, toHandle(handle)));
     child.on('error', (error) => this.#log.debug({ error: error.message }, 'helper process channel failed'));

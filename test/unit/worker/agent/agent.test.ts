@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NodeDescription } from '../../../../proto/objects/node.ts';
 import type { TaskObject } from '../../../../proto/objects/task.ts';
-import { type Clock, systemClock } from '../../../../proto/runtime/clock.ts';
+import { systemClock } from '../../../../proto/runtime/clock.ts';
 import { type Log, silentLog } from '../../../../proto/runtime/log.ts';
 import { Agent, type AgentModules } from '../../../../worker/agent/agent.ts';
 import type { Identity } from '../../../../worker/identity/identity.ts';
