@@ -8,6 +8,7 @@ import { apiJson } from '../lab/swarm.ts';
 import { SeededRandom } from '../sim/raft/seeded-random.ts';
 import { type ChangeResult, Changes, type Lane } from './changes.ts';
 import { Durations } from './durations.ts';
+import { endForgotten } from './forgotten-containers.ts';
 import { Inspection, type InspectionReport } from './inspection.ts';
 import { Inventory } from './inventory.ts';
 import { daemonSize, type HostState, hostState, residue } from './residue.ts';
@@ -286,6 +287,7 @@ export class Soak {
   async #untilNothingIsLeft(): Promise<string[]> {
     const { swarm, say } = this.#modules;
     const { violations, notes } = await this.#inspection.run(PATIENCE_MS);
+    for (const host of swarm.hosts) notes.push(...(await endForgotten(host)));
     for (const note of notes) say(`    note: ${note}`);
     this.#notes.push(...notes);
     let left: string[] = [];

@@ -3,6 +3,7 @@ import { Host } from '../../lab/host.ts';
 import { SeededRandom } from '../../sim/raft/seeded-random.ts';
 import type { EngineContainer } from '../../soak/engine-containers.ts';
 import { Durations } from '../../soak/durations.ts';
+import { containerOf } from '../../soak/forgotten-containers.ts';
 import { Inventory, type KnownNetwork } from '../../soak/inventory.ts';
 import { different } from '../../soak/kernel-rows.ts';
 import { nameQuestions } from '../../soak/reachability.ts';
@@ -92,6 +93,19 @@ it('durations are told by name, with the middle one, the ninth of ten and the lo
     'check: 10 x, p50 5.0 s, p90 9.0 s, max 10.0 s',
     'run: 1 x, p50 4.0 s, p90 4.0 s, max 4.0 s',
   ]);
+});
+
+it.each([
+  { id: 'a shim', command: ['/usr/bin/containerd-shim-runc-v2', '-namespace', 'moby', '-id', 'abc', ''], of: 'abc' },
+  {
+    id: 'a shim that is asked for its version',
+    command: ['/usr/bin/containerd-shim-runc-v2', '-v', ''],
+    of: undefined,
+  },
+  { id: 'another program', command: ['sleep', '-id', 'abc', ''], of: undefined },
+  { id: 'a process that has ended', command: [], of: undefined },
+])('containers are told by their shims: $id', ({ command, of }) => {
+  expect(containerOf(command)).toBe(of);
 });
 
 describe('names', () => {
