@@ -20,7 +20,8 @@ import type { DesiredOverlay, LocalPort, NetworkFacts } from './overlay-state.ts
 import { PeerAges } from './peer-ages.ts';
 import { RepairCounts } from './repair-counts.ts';
 
-const AUDIT_MS = 5_000;
+/** What somebody has changed is right again within 5 s, looking and repairing included. */
+const AUDIT_MS = 4_000;
 /** Outer Ethernet, IPv4 or IPv6, UDP and VXLAN headers (RFC 7348 section 5). */
 const ENCAPSULATION_BYTES = { ipv4: 50, ipv6: 70 };
 const DEFAULT_UNDERLAY_MTU = 1500;
@@ -72,7 +73,7 @@ interface Entry {
 
 /**
  * All overlays of this host. A network's namespace exists while the network has a container here. Leftovers of a
- * crash are found by their markers (namespaces) and names (veths that wait in the host), at the start and every 5 s;
+ * crash are found by their markers (namespaces) and names (veths that wait in the host), at the start and at each audit;
  * then too each overlay is compared with the kernel. But nothing is taken for a leftover before the engine has been
  * asked what it has: if our own list of endpoints was lost, running containers would lose their links.
  */
