@@ -244,10 +244,11 @@ export class Tunnel {
   /** Counts what somebody else has changed, once, however many passes its repair takes. */
   #note(operations: readonly TunnelOperation[], observed: ObservedTunnel, desired: DesiredTunnel | undefined): void {
     const fields = { operations: operations.length, first: operations[0]?.kind, peers: desired?.peers.length ?? 0 };
-    const isDrift = desired !== undefined && JSON.stringify(this.#reached) === JSON.stringify(desired);
+    // Whatever is wanted by now.
+    const drift = this.#reached === undefined ? [] : planTunnel(this.#reached, observed);
     this.#reached = undefined;
-    if (isDrift) {
-      for (const { kind } of tunnelDifferences(operations, observed)) {
+    if (drift.length > 0) {
+      for (const { kind } of tunnelDifferences(drift, observed)) {
         this.#repairs.set(kind, (this.#repairs.get(kind) ?? 0) + 1);
       }
       this.#log.warn({ ...fields, repairs: this.repairs }, 'encrypted tunnel has drifted and is repaired');

@@ -191,14 +191,15 @@ export class MemberGuard {
 
   /** Counts what somebody else has changed, once, however many passes its repair takes. */
   #note(operations: readonly GuardOperation[], observed: ObservedGuard, desired: DesiredGuard | undefined): void {
-    const isDrift = this.#reached !== undefined && sameDesired(this.#reached, desired);
+    // Whatever is wanted by now.
+    const drift = this.#reached === undefined ? [] : planGuard(valueOf(this.#reached), observed);
     this.#reached = undefined;
     const fields = { operations: operations.map(({ kind }) => kind), members: desired?.members.size ?? 0 };
-    if (!isDrift) {
+    if (drift.length === 0) {
       this.#log.info(fields, desired === undefined ? 'guard of overlays is removed' : 'guard of overlays is changed');
       return;
     }
-    for (const { kind } of guardDifferences(operations, observed)) {
+    for (const { kind } of guardDifferences(drift, observed)) {
       this.#repairs.set(kind, (this.#repairs.get(kind) ?? 0) + 1);
     }
     this.#log.warn({ ...fields, repairs: this.repairs }, 'guard of overlays has drifted and is repaired');
@@ -225,6 +226,10 @@ export class MemberGuard {
     this.#log.warn({ error, retryMs }, 'guard of overlays is not as it should be');
     this.#cancelRetry = this.#modules.clock.after(retryMs, () => this.#refresh());
   }
+}
+
+function valueOf(reached: DesiredGuard | 'nothing'): DesiredGuard | undefined {
+  return reached === 'nothing' ? undefined : reached;
 }
 
 function sameDesired(a: DesiredGuard | 'nothing', b: DesiredGuard | undefined | 'kept'): boolean {

@@ -104,6 +104,21 @@ describe('Tunnel', () => {
     expect(tunnel.repairs).toEqual({ 'tunnel peer missing': 1 });
   });
 
+  it('counts what was changed also when something else is wanted by then', async () => {
+    tunnel.learn(SWARM);
+    await tunnel.open(1500);
+    kernel.state.guard = 'none';
+    tunnel.learn({
+      ...SWARM,
+      members: [
+        ...SWARM.members,
+        { nodeId: 'n3', publicKey: `${'C'.repeat(42)}A=`, address: '250.0.0.3', dataPathAddress: '10.0.0.3' },
+      ],
+    });
+    await tunnel.reconcile('needed', 1500);
+    expect(tunnel.repairs).toEqual({ 'tunnel guard missing': 1 });
+  });
+
   it('follows the other hosts while it is open, and stays open meanwhile', async () => {
     tunnel.learn(SWARM);
     await tunnel.open(1500);

@@ -125,6 +125,15 @@ describe('MemberGuard', () => {
     expect(guard.repairs).toEqual({ [kind]: 1 });
   });
 
+  it('counts drift also when something else is wanted by then', async () => {
+    guard.learn([OWN, SECOND]);
+    await guard.cover([VNI]);
+    kernel.state.members = new Set([OWN]);
+    guard.learn([OWN, SECOND, '10.0.0.9']);
+    await guard.audit([VNI], []);
+    expect(guard.repairs).toEqual({ 'member shut out': 1 });
+  });
+
   it('does not hold up its callers when the kernel refuses, and tries again', async () => {
     kernel.failures = 3;
     guard.learn([OWN]);
