@@ -27,7 +27,7 @@ afterAll(() => lab?.destroy());
 function daemon(flags: readonly string[], options: { before?: string; user?: string[] } = {}): Promise<RunResult> {
   const script = `${options.before ?? 'true'} && exec "$@"`;
   const command = [...(options.user ?? []), DAEMON, 'daemon', ...flags];
-  return host.exec(['unshare', '-m', 'sh', '-c', script, 'sh', ...command], { check: false, timeoutMs: 20_000 });
+  return host.exec(['unshare', '-m', 'sh', '-c', script, 'sh', ...command], { check: false, timeoutMs: 60_000 });
 }
 
 const lastLine = (result: RunResult): string => result.stderr.trim().split('\n').at(-1) ?? '';
