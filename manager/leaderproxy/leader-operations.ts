@@ -75,13 +75,23 @@ export class LeaderOperations implements OperationRunner {
     return await this.#change(operation, args, { request: mark.request, term });
   }
 
-  async #change(
-    operation: ControlOperation,
-    args: object,
-    { request, term }: { request: string; term: number },
-  ): Promise<unknown> {
+  /**
+   * Refusals too are those of the leader: one that was deposed while it stood still, or that does not know yet all that was acknowledged
+   * before its time, would refuse for what is no longer, or not yet, so. Nothing has come of it, so it is tried again after a barrier.
+   */
+  async #change(operation: ControlOperation, args: object, of: { request: string; term: number }): Promise<unknown> {
+    const first = new RequestStore(this.#modules.store, of);
+    try {
+      return await this.#attempt(operation, args, first, of.request);
+    } catch (error) {
+      if (first.hasProposed) throw error;
+      await this.#modules.readBarrier();
+      return await this.#attempt(operation, args, new RequestStore(this.#modules.store, of), of.request);
+    }
+  }
+
+  async #attempt(operation: ControlOperation, args: object, own: RequestStore, request: string): Promise<unknown> {
     const { store, control } = this.#modules;
-    const own = new RequestStore(store, { request, term });
     const running = call(control(own), operation, args);
     this.#running.set(request, running);
     try {

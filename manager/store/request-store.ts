@@ -9,6 +9,7 @@ export class RequestStore implements Store {
   readonly #store: Store;
   readonly #term: number;
   #request: string | undefined;
+  #hasProposed = false;
 
   constructor(store: Store, { request, term }: { request: string; term: number }) {
     this.#store = store;
@@ -21,6 +22,11 @@ export class RequestStore implements Store {
     return this.#request === undefined;
   }
 
+  /** A change was proposed through this very store; what became of it is another question. */
+  get hasProposed(): boolean {
+    return this.#hasProposed;
+  }
+
   view<R>(read: (tx: ReadTx) => R): R {
     return this.#store.view(read);
   }
@@ -28,7 +34,12 @@ export class RequestStore implements Store {
   async update<R>(write: (tx: WriteTx) => R, options?: StoreUpdateOptions): Promise<R> {
     const request = this.#request;
     if (request === undefined) return await this.#store.update(write, options);
-    const result = await this.#store.update(write, { ...options, request, term: this.#term });
+    const proposing = (tx: WriteTx): R => {
+      const result = write(tx);
+      this.#hasProposed = true;
+      return result;
+    };
+    const result = await this.#store.update(proposing, { ...options, request, term: this.#term });
     this.#request = undefined;
     return result;
   }

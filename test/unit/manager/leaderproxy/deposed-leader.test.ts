@@ -23,6 +23,10 @@ describe('a leader that was deposed and leads again', () => {
           await on.update((tx) => tx.create('services', newService(`${spec.Name}-by-${id}`, spec.Name)));
           return { ID: `${spec.Name}-by-${id}` };
         },
+        removeService: async ({ ref }: { ref: string }) => {
+          await on.update((tx) => tx.remove('services', ref));
+          return {};
+        },
       }) as unknown as ControlApi;
     return new LeaderOperations({
       store,
@@ -97,5 +101,22 @@ describe('a leader that was deposed and leads again', () => {
     expect(await outcome(asked)).toEqual({ ID: 'web-by-1' });
     await outcome(write(group.member(1).store, 'a'));
     expect(idsIn(group.member(3).store)).toEqual(['a', 'web-by-1']);
+  });
+
+  it('refuses nothing for what it knows, before it has heard that it was deposed', async () => {
+    group.drop = ({ to }) => to === 1;
+    group.member(1).node.transferTo(2);
+    await group.pass(2);
+    const [former, next] = [group.member(1).node, group.member(2).node];
+    expect([former.leadership.isLeader, next.leadership.isLeader]).toEqual([true, true]);
+    const mark = { request: 'r', isRepeat: false, term: next.leadership.term };
+    const made = operationsOf(2).run('createService', web, mark);
+    await group.pass(2);
+    expect(await made).toEqual({ ID: 'web-by-2' });
+    expect(former.leadership.isLeader).toBe(true);
+    const asked = { request: 's', isRepeat: false, term: former.leadership.term };
+    const removal = operationsOf(1).run('removeService', { ref: 'web-by-2' }, asked);
+    expect(await outcome(removal)).toMatchObject({ code: 'unavailable' });
+    expect(idsIn(group.member(3).store)).toEqual(['web-by-2']);
   });
 });

@@ -3,7 +3,8 @@ import type { ControlApi } from '../../../../manager/controlapi/control-api.ts';
 import { LeaderOperations } from '../../../../manager/leaderproxy/leader-operations.ts';
 import { memoryStore } from '../../../../manager/store/memory-proposer.ts';
 import type { StateStore } from '../../../../manager/store/state-store.ts';
-import type { Store } from '../../../../manager/store/transaction.ts';
+import type { Store, WriteTx } from '../../../../manager/store/transaction.ts';
+import { WaggleError } from '../../../../proto/runtime/errors.ts';
 import { VirtualClock } from '../../../fixtures/virtual-clock.ts';
 import { newService } from '../store/objects.ts';
 
@@ -94,6 +95,31 @@ describe('LeaderOperations', () => {
     const [one, other] = await Promise.all(both);
     expect(one).toEqual(other);
     expect(store.view((tx) => tx.count('services'))).toBe(1);
+  });
+
+  it('refuses by what it knows after a barrier', async () => {
+    const readBarrier = async (): Promise<void> => {
+      calls.push('barrier');
+      await store.update((tx) => tx.create('services', newService('late', 'late')));
+    };
+    const mark = { request: 'r', isRepeat: false };
+    const removal = new LeaderOperations({ store, control, readBarrier, term: () => 1 });
+    expect(await removal.run('removeService', { ref: 'late' }, mark)).toEqual({});
+    expect(calls).toEqual(['remove', 'barrier', 'remove']);
+  });
+
+  it('does not try again what it has proposed, whatever came of it', async () => {
+    const lost = new WaggleError('unavailable', 'lost');
+    store.update = (write) => {
+      store.view((tx) => write(tx as WriteTx));
+      return Promise.reject(lost);
+    };
+    const ping = (on: Store): ControlApi =>
+      ({ createService: () => on.update(() => void calls.push('propose')) }) as unknown as ControlApi;
+    const readBarrier = async (): Promise<void> => void calls.push('barrier');
+    const operations = new LeaderOperations({ store, control: ping, readBarrier, term: () => 1 });
+    await expect(operations.run('createService', {}, { request: 'r', isRepeat: false })).rejects.toBe(lost);
+    expect(calls).toEqual(['propose']);
   });
 
   it('refuses again what was refused', async () => {
