@@ -89,8 +89,9 @@ export class NetworkReconciler implements Startable {
     });
     try {
       const before = this.#known();
+      const networksBefore = new Set(this.#modules.networks.locals().map(({ localNetworkId }) => localNetworkId));
       const inventory = await this.#modules.inventory();
-      await this.#adoptNetworks(inventory);
+      await this.#adoptNetworks(inventory, networksBefore);
       const unknown = new Set<string>();
       for (const endpoint of inventory.endpoints) {
         if (deleted.has(endpoint.endpointId)) continue;
@@ -116,9 +117,10 @@ export class NetworkReconciler implements Startable {
     return new Set([...this.#modules.endpoints.all().map(({ endpointId }) => endpointId), ...leased]);
   }
 
-  async #adoptNetworks(inventory: EngineInventory): Promise<void> {
+  /** One that we had before the engine was asked, and have no more, was deleted meanwhile. */
+  async #adoptNetworks(inventory: EngineInventory, before: ReadonlySet<string>): Promise<void> {
     for (const { localNetworkId, networkId } of inventory.networks) {
-      if (this.#modules.networks.local(localNetworkId) !== undefined) continue;
+      if ( this.#modules.networks.local(localNetworkId) !== undefined) continue;
       const facts = this.#modules.networks.facts(networkId);
       if (facts !== undefined) await this.#modules.networks.put({ localNetworkId, facts });
     }

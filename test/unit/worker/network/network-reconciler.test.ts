@@ -122,12 +122,17 @@ describe('NetworkReconciler', () => {
     const asked = new Promise<void>((resolve) => (answer = resolve));
     parts.inventory = async () => {
       await asked;
-      return { networks: [], endpoints: [{ ...FOUND, endpointId: 'e2', address }] };
+      const networks = [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }];
+      return { networks, endpoints: [{ ...FOUND, endpointId: 'e2', address }] };
     };
+    const rows = (): string[] => readdirSync(path.join(parts.folder, 'network', 'networks'));
+    expect(rows()).toHaveLength(1);
     await parts.clock.advance(30_000);
     await network.backend['NetworkDriver.DeleteEndpoint']({ NetworkID: LOCAL_ID, EndpointID: 'e2' });
+    await network.backend['NetworkDriver.DeleteNetwork']({ NetworkID: LOCAL_ID });
     answer();
     await compared(2);
+    await until(() => rows().length === 0);
     expect(network.endpoint('e2')).toBeUndefined();
     expect(parts.table.own.get('e2')).toBeUndefined();
   });
