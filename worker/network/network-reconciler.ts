@@ -120,7 +120,7 @@ export class NetworkReconciler implements Startable {
   /** One that we had before the engine was asked, and have no more, was deleted meanwhile. */
   async #adoptNetworks(inventory: EngineInventory, before: ReadonlySet<string>): Promise<void> {
     for (const { localNetworkId, networkId } of inventory.networks) {
-      if ( this.#modules.networks.local(localNetworkId) !== undefined) continue;
+      if (before.has(localNetworkId) || this.#modules.networks.local(localNetworkId) !== undefined) continue;
       const facts = this.#modules.networks.facts(networkId);
       if (facts !== undefined) await this.#modules.networks.put({ localNetworkId, facts });
     }
