@@ -14,6 +14,8 @@ const RPC_TIMEOUT_MS = 5000;
 /** How long an allocation waits for a manager, or asks again, as during a change of the leader. */
 const PATIENCE_MS = 8000;
 const ASK_AGAIN_MS = 200;
+/** The engine's removal of a container waits for this. */
+const RELEASED_WITHIN_MS = 3000;
 const RETRY: BackoffOptions = { minMs: 200, maxMs: 8000, factor: 2, jitter: 0.3 };
 
 export interface HeldAddress {
@@ -37,6 +39,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
   readonly #releases = new Map<string, HeldAddress>();
   readonly #abort = new AbortController();
   readonly #waiting = new Set<() => void>();
+  readonly #releaseWaiters = new Set<{ key: string; resolve: () => void }>();
   #connection: Connection | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #releasing: Promise<void> | undefined;
@@ -56,6 +59,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     this.#abort.abort(new WaggleError('unavailable', 'the agent stops'));
     this.attach(undefined);
     for (const wake of this.#waiting) wake();
+    for (const { resolve } of this.#releaseWaiters) resolve();
     await this.#releasing;
     await this.#turn.catch(() => undefined);
     await this.#table.settle();
@@ -93,7 +97,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
       const answer = await callUnary(resources, resources.allocateAddress, request, this.#options());
       // It is wanted again: a release that has not been sent yet must not be.
       const key = keyOf(networkId, answer.address.split('/')[0] ?? '');
-      if (this.#releases.delete(key)) await this.#table.delete(key);
+      if (this.#releases.has(key)) await this.#forget(key);
       return answer.address;
     });
   }
@@ -107,6 +111,18 @@ export class AddressLeaseClient implements AddressLeases, Startable {
       this.#log.warn({ networkId, address, error: messageOf(error) }, 'release of an address is not on disk');
     });
     this.#releaseAll();
+  }
+
+  async untilReleased(networkId: string, address: string): Promise<void> {
+    const key = keyOf(networkId, address);
+    if (!this.#releases.has(key) || this.#connection === undefined || this.#abort.signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiter = { key, resolve };
+    this.#releaseWaiters.add(waiter);
+    const cancel = this.#clock.after(RELEASED_WITHIN_MS, resolve);
+    await promise;
+    cancel();
+    this.#releaseWaiters.delete(waiter);
   }
 
   /** Tells the manager every address in use; other leases of this node are released. @throws WaggleError. */
@@ -155,7 +171,13 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     await callUnary(resources, resources.releaseAddress, held, this.#options());
     // It may have been given back once more meanwhile.
     if (this.#releases.get(key) !== held) return;
+    await this.#forget(key);
+  }
+
+  /** The manager knows, or need not know any more. */
+  async #forget(key: string): Promise<void> {
     this.#releases.delete(key);
+    for (const waiter of this.#releaseWaiters) if (waiter.key === key) waiter.resolve();
     await this.#table.delete(key);
   }
 

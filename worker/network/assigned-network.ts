@@ -24,4 +24,9 @@ export interface AddressLeases {
   allocate(networkId: string, address: string | undefined, reference: string, ipv6?: boolean): Promise<string>;
   /** Recorded on disk and retried until the manager knows; never fails. */
   release(networkId: string, address: string): void;
+  /**
+   * Resolves when the manager knows that the address was given back, so that whoever asks for it next gets it; and otherwise after a
+   * few seconds, or at once when no manager can be reached. Never rejects.
+   */
+  untilReleased(networkId: string, address: string): Promise<void>;
 }

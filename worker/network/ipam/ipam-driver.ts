@@ -48,8 +48,10 @@ export function ipamHandlers(modules: IpamDriverModules): IpamHandlers {
       Address: await requestAddress(modules, PoolID, Address, Options.RequestAddressType === GATEWAY_REQUEST),
       Data: {},
     }),
-    'IpamDriver.ReleaseAddress': ({ PoolID, Address }) => {
+    'IpamDriver.ReleaseAddress': async ({ PoolID, Address }) => {
       releaseAddress(modules, PoolID, Address);
+      // Else `docker run --ip` on another host, right after `docker rm` here, could be told that the address is in use.
+      await modules.leases.untilReleased(networkOf(PoolID), Address);
       return {};
     },
   };

@@ -107,6 +107,11 @@ export class LeaseBook {
     this.#modules.leases.release(networkId, withoutPrefix(address));
   }
 
+  /** As AddressLeases tells. */
+  untilReleased(networkId: string, address: string): Promise<void> {
+    return this.#modules.leases.untilReleased(networkId, withoutPrefix(address));
+  }
+
   async #allocateInTime(answer: Promise<string>, networkId: string): Promise<string> {
     return new Promise((resolve, reject) => {
       let late = false;

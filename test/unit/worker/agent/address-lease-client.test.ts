@@ -112,6 +112,38 @@ describe('AddressLeaseClient', () => {
     await eventually(async () => expect(await readdir(`${disk.folder}/agent/releases`)).toEqual([]));
   });
 
+  it('tells when a release is known', async () => {
+    leases.attach(connection);
+    await leases.allocate('n', '10.0.1.7', 'r1');
+    allocator.failures = 2;
+    leases.release('n', '10.0.1.7');
+    await leases.untilReleased('n', '10.0.1.7');
+    expect(allocator.held.size).toBe(0);
+    await leases.untilReleased('n', '10.0.1.7');
+  });
+
+  it.each([
+    { id: 'nobody can be told', failures: 0, isAttached: false },
+    { id: 'nobody takes it for long', failures: Number.POSITIVE_INFINITY, isAttached: true },
+  ])('lets nobody wait for a release that $id', async ({ failures, isAttached }) => {
+    allocator.held.set('10.0.1.7', 'r1');
+    allocator.failures = failures;
+    if (isAttached) leases.attach(connection);
+    leases.release('n', '10.0.1.7');
+    await leases.untilReleased('n', '10.0.1.7');
+    expect([...allocator.held]).toEqual([['10.0.1.7', 'r1']]);
+  });
+
+  it('lets nobody wait for a release any more that is not wanted, or when it stops', async () => {
+    allocator.failures = Number.POSITIVE_INFINITY;
+    leases.attach(connection);
+    leases.release('n', '10.0.1.7');
+    const waiting = leases.untilReleased('n', '10.0.1.7');
+    await leases.stop();
+    await waiting;
+    await leases.untilReleased('n', '10.0.1.7');
+  });
+
   it('has stopped only when a release is on the disk', async () => {
     leases.release('n', '10.0.1.9');
     await leases.stop();

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dispatch } from '../../../../../worker/network/plugin/plugin-dispatch.ts';
 import { inactiveBackend } from '../../../../../worker/network/plugin/inactive-backend.ts';
 import type { WorkerNetwork } from '../../../../../worker/network/worker-network.ts';
@@ -254,6 +254,20 @@ describe('addresses', () => {
     await stop('10.0.1.50/24');
     expect(parts.leases.asked).toEqual([]);
     expect(parts.leases.released).toEqual([]);
+  });
+
+  it('has given an address back when the engine is told so, as far as a manager can be asked', async () => {
+    await createNetwork();
+    await run();
+    const known = Promise.withResolvers<void>();
+    parts.leases.manager = known.promise;
+    let told = false;
+    const release = stop('10.0.1.100/24').finally(() => (told = true));
+    await vi.waitFor(() => expect(parts.leases.released).toEqual(['10.0.1.100']));
+    await settle();
+    expect(told).toBe(false);
+    known.resolve();
+    await release;
   });
 
   it('says why there is no address', async () => {
