@@ -1,18 +1,18 @@
 import { isIP } from 'node:net';
 import { isTunnelAddress, isTunnelKey, tunnelPort, tunnelVxlanPort } from '../../../proto/objects/tunnel.ts';
-import { backoffDelayMs } from '../../../proto/runtime/backoff.ts';
-import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
-import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
+import type { Clock } from '../../../proto/runtime/clock.ts';
+import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
+import { Drift } from '../drift.ts';
+import { RepairLoop } from '../repair-loop.ts';
 import { planTunnel } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
 import { loadTunnelKeys, makeNextTunnelKey, removeTunnelKeys, replaceTunnelKey, type TunnelKey } from './tunnel-key.ts';
 import { tunnelDifferences } from './tunnel-differences.ts';
 import type { DesiredTunnel, ObservedTunnel, TunnelOperation } from './tunnel-state.ts';
 
-const BACKOFF = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
 /** Outer IPv4 and UDP headers, and WireGuard's header and authentication tag (Donenfeld 2017, section 5.4.6); IPv6 is 20 more. */
 const OVERHEAD_BYTES = 60;
 const OVERHEAD_BYTES_IPV6 = 80;
@@ -75,22 +75,28 @@ export class Tunnel {
   #need: TunnelNeed = 'kept';
   /** The tunnel that the last pass left behind; undefined when it failed, or nothing needs one. */
   #open: DesiredTunnel | undefined;
-  /** What the kernel was last brought to, unless something else was seen in it since. A difference from it is the doing of others. */
-  #reached: DesiredTunnel | undefined;
   /** Nothing of the tunnel was left when it was last looked at. */
   #closed = false;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #failures = 0;
+  /** Why the last pass failed. */
   #error = '';
-  readonly #repairs = new Map<string, number>();
-  #cancelRetry: CancelTimer | undefined;
-  #stopped = false;
+  readonly #drift = new Drift((desired: DesiredTunnel | undefined, observed: ObservedTunnel) =>
+    tunnelDifferences(planTunnel(desired, observed), observed),
+  );
+  readonly #loop: RepairLoop;
 
   constructor(options: TunnelOptions, modules: TunnelModules) {
     this.#options = options;
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/encryption' });
+    this.#loop = new RepairLoop({
+      clock: modules.clock,
+      random: modules.random,
+      pass: async () => {
+        await this.#pass();
+        this.#error = '';
+      },
+      failed: (error, retryMs) => this.#failed(error, retryMs),
+    });
   }
 
   /** Loads the host's key, or makes one, and asks what the host can. Touches nothing in the kernel. */
@@ -103,10 +109,8 @@ export class Tunnel {
   }
 
   /** The kernel's state stays: containers go on talking. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#cancelRetry?.();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   /** Takes the tunnel and the key away, for a node that leaves its swarm. Failures are logged. */
@@ -117,7 +121,7 @@ export class Tunnel {
 
   /** Repairs of what somebody else had changed or ended, by kind of difference, since the start. */
   get repairs(): Record<string, number> {
-    return Object.fromEntries([...this.#repairs].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    return this.#drift.counts;
   }
 
   /** What the kernel has otherwise than it should; it is looked at, and nothing is changed. @throws what the kernel's tools say. */
@@ -183,38 +187,15 @@ export class Tunnel {
   }
 
   /** Compares with the kernel now, and again later if that fails. Never rejects. */
-  async reconcile(need: TunnelNeed, underlayMtu: number): Promise<void> {
+  reconcile(need: TunnelNeed, underlayMtu: number): Promise<void> {
     this.#need = need;
     this.#underlayMtu = underlayMtu;
-    this.refresh();
-    // The pass under way may have begun before this.
-    while (this.#running !== undefined) await this.#running;
+    return this.#loop.run();
   }
 
   /** Something that the tunnel depends on has changed. */
   refresh(): void {
-    if (this.#stopped) return;
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
-    this.#again = true;
-    this.#running ??= this.#loop().finally(() => {
-      this.#running = undefined;
-    });
-  }
-
-  async #loop(): Promise<void> {
-    while (this.#again && !this.#stopped) {
-      this.#again = false;
-      try {
-        await this.#pass();
-        this.#failures = 0;
-        this.#error = '';
-      } catch (error) {
-        this.#open = undefined;
-        this.#error = messageOf(error);
-        this.#retryLater();
-      }
-    }
+    this.#loop.refresh();
   }
 
   async #pass(): Promise<void> {
@@ -237,20 +218,13 @@ export class Tunnel {
     const failure = await this.#modules.kernel.apply(operations);
     if (failure !== undefined) throw new WaggleError('unavailable', `${failure.operation.kind}: ${failure.message}`);
     this.#open = desired;
-    this.#reached = desired;
+    this.#drift.reached(desired);
     this.#closed = desired === undefined;
   }
 
-  /** Counts what somebody else has changed, once, however many passes its repair takes. */
   #note(operations: readonly TunnelOperation[], observed: ObservedTunnel, desired: DesiredTunnel | undefined): void {
     const fields = { operations: operations.length, first: operations[0]?.kind, peers: desired?.peers.length ?? 0 };
-    // Whatever is wanted by now.
-    const drift = this.#reached === undefined ? [] : planTunnel(this.#reached, observed);
-    this.#reached = undefined;
-    if (drift.length > 0) {
-      for (const { kind } of tunnelDifferences(drift, observed)) {
-        this.#repairs.set(kind, (this.#repairs.get(kind) ?? 0) + 1);
-      }
+    if (this.#drift.note(observed)) {
       this.#log.warn({ ...fields, repairs: this.repairs }, 'encrypted tunnel has drifted and is repaired');
     } else this.#log.info(fields, desired === undefined ? 'encrypted tunnel is closed' : 'encrypted tunnel is changed');
   }
@@ -291,12 +265,10 @@ export class Tunnel {
     };
   }
 
-  #retryLater(): void {
-    if (this.#stopped || this.#again) return;
-    this.#failures++;
-    const delayMs = backoffDelayMs(BACKOFF, this.#failures, this.#modules.random());
-    this.#log.warn({ error: this.#error, retryMs: Math.round(delayMs) }, 'encrypted tunnel is not as it should be');
-    this.#cancelRetry = this.#modules.clock.after(delayMs, () => this.refresh());
+  #failed(error: string, retryMs: number | undefined): void {
+    this.#open = undefined;
+    this.#error = error;
+    if (retryMs !== undefined) this.#log.warn({ error, retryMs }, 'encrypted tunnel is not as it should be');
   }
 }
 

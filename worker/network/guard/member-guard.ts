@@ -1,16 +1,15 @@
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
-import { backoffDelayMs } from '../../../proto/runtime/backoff.ts';
-import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
-import { messageOf } from '../../../proto/runtime/errors.ts';
+import type { Clock } from '../../../proto/runtime/clock.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import { Drift } from '../drift.ts';
 import { isIpv4, isIpv6 } from '../overlay/address.ts';
+import { RepairLoop } from '../repair-loop.ts';
 import type { GuardKernel } from './guard-kernel.ts';
 import type { DesiredGuard, GuardOperation, ObservedGuard } from './guard-state.ts';
 import { MAX_MEMBERS } from './member-ruleset.ts';
 import { guardDifferences, planGuard } from './plan-guard.ts';
 
-const BACKOFF = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
 /** How often it is logged at most that packets are refused. */
 const TELL_MS = 60_000;
 
@@ -51,18 +50,15 @@ export class MemberGuard {
   #told: ReadonlySet<string> | undefined;
   #recorded: ReadonlySet<string> = new Set();
   #need: GuardNeed = 'kept';
-  /** What the kernel was last brought to, unless something else was seen in it since. */
-  #reached: DesiredGuard | 'nothing' | undefined;
-  #running: Promise<void> | undefined;
-  #again = false;
-  #failures = 0;
-  readonly #repairs = new Map<string, number>();
+  /** Of no guard: undefined. */
+  readonly #drift = new Drift((desired: DesiredGuard | undefined, observed: ObservedGuard) =>
+    guardDifferences(planGuard(desired, observed), observed),
+  );
+  readonly #loop: RepairLoop;
   /** Since the start, and of these what the table has counted. */
   #refused = 0;
   #counted = 0;
   #toldAtMs = Number.NEGATIVE_INFINITY;
-  #cancelRetry: CancelTimer | undefined;
-  #stopped = false;
 
   /** @param options this host's own address, and the UDP port of the data path. */
   constructor(options: { vtep: string; port: number }, modules: MemberGuardModules) {
@@ -70,13 +66,21 @@ export class MemberGuard {
     this.#isVtep = isIpv6(options.vtep) ? isIpv6 : isIpv4;
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/guard' });
+    this.#loop = new RepairLoop({
+      clock: modules.clock,
+      random: modules.random,
+      pass: () => this.#pass(),
+      failed: (error, retryMs) => {
+        if (retryMs !== undefined) this.#log.warn({ error, retryMs }, 'guard of overlays is not as it should be');
+      },
+    });
   }
 
   /** The VTEPs of all nodes, this one included, as the managers tell; none means that they have not told. */
   learn(vteps: readonly string[]): void {
     if (vteps.length === 0) return;
     this.#told = new Set(vteps.filter(this.#isVtep));
-    this.#refresh();
+    this.#loop.refresh();
   }
 
   /** Hosts that the records of endpoints here name; resolves when their packets pass, or when that has failed once. Never rejects. */
@@ -85,24 +89,22 @@ export class MemberGuard {
     const strangers = [...vteps].filter((vtep) => this.#isVtep(vtep) && !members.has(vtep));
     if (strangers.length === 0) return;
     this.#recorded = new Set([...this.#recorded, ...strangers]);
-    this.#refresh();
-    await this.#settled();
+    await this.#loop.run();
   }
 
   /** Resolves when these overlays are guarded, or when that has failed once; at once when they are. Never rejects. */
   async cover(need: GuardNeed): Promise<void> {
     this.#need = need;
-    if (this.#reached !== undefined && sameDesired(this.#reached, this.#desired())) return;
-    this.#refresh();
-    await this.#settled();
+    const { last } = this.#drift;
+    if (last !== undefined && sameDesired(last.desired, this.#desired())) return;
+    await this.#loop.run();
   }
 
   /** Compares with the kernel now. @param recorded all hosts that records of endpoints here name. Never rejects. */
   async audit(need: GuardNeed, recorded: Iterable<string>): Promise<void> {
     this.#need = need;
     this.#recorded = new Set([...recorded].filter(this.#isVtep));
-    this.#refresh();
-    await this.#settled();
+    await this.#loop.run();
   }
 
   /** Takes the guard away, for a node that leaves its swarm. Failures are logged. */
@@ -111,15 +113,13 @@ export class MemberGuard {
   }
 
   /** The kernel's state stays. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#cancelRetry?.();
-    await this.#settled();
+  stop(): Promise<void> {
+    return this.#loop.stop();
   }
 
   /** Repairs of what somebody else had changed, by kind of difference, and packets refused. */
   get repairs(): Record<string, number> {
-    return { ...Object.fromEntries(this.#repairs), ...(this.#refused > 0 ? { 'packet refused': this.#refused } : {}) };
+    return { ...this.#drift.counts, ...(this.#refused > 0 ? { 'packet refused': this.#refused } : {}) };
   }
 
   /** What the kernel has otherwise than it should; it is looked at, and nothing is changed. @throws what the kernel's tools say. */
@@ -151,58 +151,24 @@ export class MemberGuard {
     return { port: this.#port, vnis: this.#need.toSorted((a, b) => a - b), members };
   }
 
-  #refresh(): void {
-    if (this.#stopped) return;
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
-    this.#again = true;
-    this.#running ??= this.#loop().finally(() => {
-      this.#running = undefined;
-    });
-  }
-
-  /** The pass under way may have begun before what the caller waits for. */
-  async #settled(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-  }
-
-  async #loop(): Promise<void> {
-    while (this.#again && !this.#stopped) {
-      this.#again = false;
-      try {
-        await this.#pass();
-        this.#failures = 0;
-      } catch (error) {
-        this.#retryLater(messageOf(error));
-      }
-    }
-  }
-
   async #pass(): Promise<void> {
     const desired = this.#desired();
-    if (desired === 'kept' || (desired === undefined && this.#reached === 'nothing')) return;
+    const { last } = this.#drift;
+    if (desired === 'kept' || (desired === undefined && last !== undefined && last.desired === undefined)) return;
     const observed = await this.#modules.kernel.observe();
     this.#tell(observed);
     const operations = planGuard(desired, observed);
     if (operations.length > 0) this.#note(operations, observed, desired);
     for (const operation of operations) await this.#modules.kernel.apply(operation);
-    this.#reached = desired ?? 'nothing';
+    this.#drift.reached(desired);
   }
 
-  /** Counts what somebody else has changed, once, however many passes its repair takes. */
   #note(operations: readonly GuardOperation[], observed: ObservedGuard, desired: DesiredGuard | undefined): void {
-    // Whatever is wanted by now.
-    const drift = this.#reached === undefined ? [] : planGuard(valueOf(this.#reached), observed);
-    this.#reached = undefined;
     const fields = { operations: operations.map(({ kind }) => kind), members: desired?.members.size ?? 0 };
-    if (drift.length === 0) {
+    if (this.#drift.note(observed)) {
+      this.#log.warn({ ...fields, repairs: this.repairs }, 'guard of overlays has drifted and is repaired');
+    } else
       this.#log.info(fields, desired === undefined ? 'guard of overlays is removed' : 'guard of overlays is changed');
-      return;
-    }
-    for (const { kind } of guardDifferences(drift, observed)) {
-      this.#repairs.set(kind, (this.#repairs.get(kind) ?? 0) + 1);
-    }
-    this.#log.warn({ ...fields, repairs: this.repairs }, 'guard of overlays has drifted and is repaired');
   }
 
   #tell({ refused, strangers }: ObservedGuard): void {
@@ -218,22 +184,10 @@ export class MemberGuard {
       'VXLAN packets from outside of the swarm are refused',
     );
   }
-
-  #retryLater(error: string): void {
-    if (this.#stopped || this.#again) return;
-    this.#failures++;
-    const retryMs = Math.round(backoffDelayMs(BACKOFF, this.#failures, this.#modules.random()));
-    this.#log.warn({ error, retryMs }, 'guard of overlays is not as it should be');
-    this.#cancelRetry = this.#modules.clock.after(retryMs, () => this.#refresh());
-  }
 }
 
-function valueOf(reached: DesiredGuard | 'nothing'): DesiredGuard | undefined {
-  return reached === 'nothing' ? undefined : reached;
-}
-
-function sameDesired(a: DesiredGuard | 'nothing', b: DesiredGuard | undefined | 'kept'): boolean {
-  if (typeof a === 'string' || b === undefined || b === 'kept') return a === 'nothing' && b === undefined;
+function sameDesired(a: DesiredGuard | undefined, b: DesiredGuard | undefined | 'kept'): boolean {
+  if (a === undefined || b === undefined || b === 'kept') return a === b;
   const words = ({ port, vnis, members }: DesiredGuard): string =>
     `${port} ${vnis.join()} ${[...members].toSorted().join()}`;
   return words(a) === words(b);

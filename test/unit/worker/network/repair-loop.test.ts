@@ -1,0 +1,122 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Drift } from '../../../../worker/network/drift.ts';
+import { RepairLoop } from '../../../../worker/network/repair-loop.ts';
+import { VirtualClock } from '../../../fixtures/virtual-clock.ts';
+
+describe('a repair loop', () => {
+  let clock: VirtualClock;
+  let passes: PromiseWithResolvers<void>[];
+  let failures: [error: string, retryMs: number | undefined][];
+  let loop: RepairLoop;
+  beforeEach(() => {
+    clock = new VirtualClock();
+    passes = [];
+    failures = [];
+    loop = new RepairLoop({
+      clock,
+      random: () => 0.5,
+      pass: () => {
+        passes.push(Promise.withResolvers<void>());
+        return passes.at(-1)?.promise ?? Promise.resolve();
+      },
+      failed: (error, retryMs) => void failures.push([error, retryMs]),
+    });
+  });
+  const end = async (index: number, error?: string): Promise<void> => {
+    if (error === undefined) passes[index]?.resolve();
+    else passes[index]?.reject(new Error(error));
+    await clock.advance(0);
+  };
+
+  it('runs one pass at a time, and one more for all that came meanwhile', async () => {
+    const first = loop.run();
+    loop.refresh();
+    loop.refresh();
+    let done = false;
+    const second = loop.run().finally(() => (done = true));
+    await clock.advance(60_000);
+    expect(passes).toHaveLength(1);
+    await end(0);
+    expect([passes.length, done]).toEqual([2, false]);
+    await end(1);
+    await Promise.all([first, second]);
+    expect(passes).toHaveLength(2);
+  });
+
+  it('tries again what has failed, later each time, and from the beginning after a success', async () => {
+    const waits: number[] = [];
+    const run = loop.run();
+    await end(0, 'e0');
+    await run;
+    for (let index = 0; index < 9; index++) {
+      const [, retryMs = 0] = failures.at(-1) ?? [];
+      waits.push(retryMs);
+      await clock.advance(retryMs - 1);
+      expect(passes).toHaveLength(index + 1);
+      await clock.advance(1);
+      await end(index + 1, `e${index + 1}`);
+    }
+    expect(waits).toEqual(waits.toSorted((a, b) => a - b));
+    expect(waits[0]).toBeLessThanOrEqual(200);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(5_000);
+    expect(new Set(waits.slice(-2)).size).toBe(1);
+    loop.refresh();
+    await end(10);
+    loop.refresh();
+    await end(11, 'again');
+    expect(failures.at(-1)).toEqual(['again', waits[0]]);
+  });
+
+  it('does not wait when there is a new reason', async () => {
+    const run = loop.run();
+    await end(0, 'broken');
+    await run;
+    loop.refresh();
+    expect(passes).toHaveLength(2);
+    loop.refresh();
+    await end(1, 'still');
+    expect(failures.at(-1)).toEqual(['still', undefined]);
+    expect(passes).toHaveLength(3);
+    await end(2);
+    await clock.advance(60_000);
+    expect(passes).toHaveLength(3);
+  });
+
+  it('begins nothing after its stop, which waits for the pass under way', async () => {
+    loop.refresh();
+    loop.refresh();
+    let stopped = false;
+    const stop = loop.stop().finally(() => (stopped = true));
+    await clock.advance(0);
+    expect(stopped).toBe(false);
+    await end(0, 'late');
+    await stop;
+    await loop.run();
+    await clock.advance(60_000);
+    expect(passes).toHaveLength(1);
+  });
+});
+
+describe('drift', () => {
+  const different = (desired: string, observed: string): { kind: string }[] =>
+    desired === observed ? [] : [{ kind: `${desired} is ${observed}` }];
+
+  it('is what has changed since it was right, whatever is wanted by now, and counts once', () => {
+    const drift = new Drift(different);
+    expect(drift.note('x')).toBe(false);
+    drift.reached('a');
+    expect(drift.last).toEqual({ desired: 'a' });
+    expect(drift.note('a')).toBe(false);
+    drift.reached('b');
+    expect(drift.note('c')).toBe(true);
+    expect([drift.last, drift.note('c')]).toEqual([undefined, false]);
+    drift.reached('b');
+    expect(drift.note('c')).toBe(true);
+    drift.reached('a');
+    expect(drift.note('z')).toBe(true);
+    expect(Object.entries(drift.counts)).toEqual([
+      ['a is z', 1],
+      ['b is c', 2],
+    ]);
+  });
+});

@@ -1,0 +1,81 @@
+import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
+import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
+import { messageOf } from '../../proto/runtime/errors.ts';
+import type { Random } from '../../proto/runtime/random.ts';
+
+const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
+
+export interface RepairLoopModules {
+  clock: Clock;
+  random: Random;
+  /** Compares what should be with what is, and carries out the difference. */
+  pass(): Promise<void>;
+  /** A pass has thrown. @param retryMs undefined when the next one begins at once. */
+  failed(error: string, retryMs: number | undefined): void;
+}
+
+/**
+ * Runs one pass after another while there is a reason for one: never two at a time, any number of reasons that come during a pass
+ * makes one more, and one that has failed is tried again with backoff.
+ */
+export class RepairLoop {
+  readonly #modules: RepairLoopModules;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #failures = 0;
+  #cancelRetry: CancelTimer | undefined;
+  #stopped = false;
+
+  constructor(modules: RepairLoopModules) {
+    this.#modules = modules;
+  }
+
+  /** Something that a pass depends on has changed. Nothing happens after `stop`. */
+  refresh(): void {
+    if (this.#stopped) return;
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#again = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Runs a pass that begins after this call. Resolves when it is over, and any that was asked for meanwhile. Never rejects. */
+  async run(): Promise<void> {
+    this.refresh();
+    await this.#settled();
+  }
+
+  /** Lets the pass under way end, and begins no other. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelRetry?.();
+    await this.#settled();
+  }
+
+  /** The pass under way may have begun before what the caller waits for. */
+  async #settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      try {
+        await this.#modules.pass();
+        this.#failures = 0;
+      } catch (error) {
+        this.#modules.failed(messageOf(error), this.#retryLater());
+      }
+    }
+  }
+
+  #retryLater(): number | undefined {
+    if (this.#stopped || this.#again) return undefined;
+    this.#failures++;
+    const retryMs = Math.round(backoffDelayMs(BACKOFF, this.#failures, this.#modules.random()));
+    this.#cancelRetry = this.#modules.clock.after(retryMs, () => this.refresh());
+    return retryMs;
+  }
+}
