@@ -10,7 +10,8 @@ const COMMANDS: Readonly<Record<string, string>> = {
   // Those that have a link to this host and live on though nobody could enter them any more, and the lab's switch.
   'namespaces without a name': "ip netns list-id | grep -v name: | awk '{print $1}'",
   links: "ip -o link | awk -F': ' '{print $2}' | cut -d@ -f1",
-  routes: 'ip route show table all; ip -6 route show table all type blackhole',
+  // Whether a link has a carrier, as a bridge while it has ports, is not the route's affair.
+  routes: "(ip route show table all; ip -6 route show table all type blackhole) | sed 's/ linkdown//'",
   rules: 'ip rule',
   'permanent neighbours': 'ip neigh show nud permanent',
   'nftables tables': 'nft list tables | grep -i waggle',
