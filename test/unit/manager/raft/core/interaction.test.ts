@@ -12,6 +12,11 @@ const add = (id: number): MemberChange => ({ kind: 'add-voter', id });
 const remove = (id: number): MemberChange => ({ kind: 'remove', id });
 const three = (setup: MemberSetup = {}): TestNetwork =>
   new TestNetwork(...[1, 2, 3].map((id) => new TestMember({ ...setup, id })));
+/** The third is new, and down. */
+const twoOfThree = (): TestNetwork =>
+  new TestNetwork(...[1, 2].map((id) => new TestMember({ id })), new TestMember({ id: 3, isNew: true }))
+    .down(3)
+    .elect(1);
 const texts = (member: TestMember): string[] =>
   member.applied.filter(({ type, data }) => type === 'normal' && data.length > 0).map(({ data }) => String(data));
 const dropTo =
@@ -75,12 +80,7 @@ describe('a leader and a follower that missed something', () => {
   });
 
   it('a snapshot of all there is ends in replicating, nothing new needed (snapshot_succeed_via_app_resp)', () => {
-    const network = new TestNetwork(
-      ...[1, 2].map((id) => new TestMember({ id })),
-      new TestMember({ id: 3, isNew: true }),
-    )
-      .down(3)
-      .elect(1);
+    const network = twoOfThree();
     const leader = network.member(1);
     leader.raft.compact({ index: 2, term: 2, configuration: configurationOf([1, 2, 3]) }, 2);
     network.up(3);
@@ -91,12 +91,7 @@ describe('a leader and a follower that missed something', () => {
   });
 
   it('the log behind a snapshot that is older than what the leader has by then (snapshot_succeed_via_app_resp_behind)', () => {
-    const network = new TestNetwork(
-      ...[1, 2].map((id) => new TestMember({ id })),
-      new TestMember({ id: 3, isNew: true }),
-    )
-      .down(3)
-      .elect(1);
+    const network = twoOfThree();
     const leader = network.member(1);
     const late: Message[] = [];
     network.up(3).drop = (message) => message.type === 'snapshot' && late.push(message) > 0;
