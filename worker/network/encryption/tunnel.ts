@@ -6,6 +6,7 @@ import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
 import { Drift } from '../drift.ts';
+import type { VxlanPath } from '../overlay/overlay-state.ts';
 import { RepairLoop } from '../repair-loop.ts';
 import { planTunnel } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
@@ -32,13 +33,6 @@ export interface TunnelMember {
 
 /** `kept`: it is not known yet whether anything here needs the tunnel; it is left as it is. */
 export type TunnelNeed = 'needed' | 'kept' | 'none';
-
-/** What the VXLAN device of an encrypted network is made with. */
-export interface TunnelPath {
-  vtep: string;
-  vxlanPort: number;
-  mtu: number;
-}
 
 export interface TunnelOptions {
   nodeId: string;
@@ -178,7 +172,7 @@ export class Tunnel {
   }
 
   /** @throws WaggleError as `open`, while the tunnel is not known to be up. */
-  path(): TunnelPath {
+  path(): VxlanPath {
     if (this.#open !== undefined) {
       return { vtep: this.#open.address, vxlanPort: this.#open.vxlanPort, mtu: this.#open.mtu };
     }

@@ -51,6 +51,15 @@ export interface Peer {
   since: number;
 }
 
+/** How the VXLAN packets of a network travel. */
+export interface VxlanPath {
+  /** Of this host: its underlay address, or for an encrypted network its address within the tunnel. */
+  vtep: string;
+  vxlanPort: number;
+  /** Of the link or tunnel that carries them. */
+  mtu: number;
+}
+
 export interface DesiredOverlay extends NetworkFacts {
   mtu: number;
   /** Underlay address of this host. */
