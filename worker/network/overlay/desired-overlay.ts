@@ -42,7 +42,10 @@ export interface OverlayCircumstances {
   };
 }
 
-/** The network's overlay as it should be on this host. Of the same peers it has the same list, and of adjacency the same maps. */
+/**
+ * The network's overlay as it should be on this host. It has the maps of adjacency themselves, and the list of peers itself where it
+ * keeps all of them.
+ */
 export function desiredOverlay(circumstances: OverlayCircumstances): DesiredOverlay {
   const { facts, endpoints, peers, path, doomed, isPartial } = circumstances;
   return {
@@ -51,8 +54,7 @@ export function desiredOverlay(circumstances: OverlayCircumstances): DesiredOver
     vtep: path.vtep,
     port: path.vxlanPort,
     local: endpoints.map(localPort),
-    // A record of an encrypted network that names a host's outer address is wrong or forged.
-    peers: facts.encrypted === true ? peers.filter((peer) => isTunnelAddress(peer.vtep)) : peers,
+    peers: facts.encrypted === true ? withinTunnel(peers) : peers,
     ...(doomed === undefined ? {} : { doomed }),
     isPartial,
     ...routeOf(facts, circumstances.adjacency),
@@ -67,6 +69,15 @@ export function desiredOverlay(circumstances: OverlayCircumstances): DesiredOver
 function mtuOf({ mtu, dataPath, encrypted }: NetworkFacts, path: VxlanPath): number {
   if (dataPath === 'routed' && encrypted !== true) return Math.min(mtu ?? path.mtu, path.mtu);
   return mtu ?? path.mtu - ENCAPSULATION_BYTES[path.vtep.includes(':') ? 'ipv6' : 'ipv4'];
+}
+
+/**
+ * A record of an encrypted network that names a host's outer address is wrong or forged. The same list when there is none: another one is
+ * taken for a change (sameDesired).
+ */
+function withinTunnel(peers: readonly Peer[]): readonly Peer[] {
+  const within = peers.filter((peer) => isTunnelAddress(peer.vtep));
+  return within.length === peers.length ? peers : within;
 }
 
 function routeOf(

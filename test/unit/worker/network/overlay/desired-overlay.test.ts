@@ -56,6 +56,12 @@ it('takes of the peers of an encrypted network only those in the tunnel', () => 
   expect(desiredOverlay(encrypted).peers).toEqual([peer('250.0.0.2')]);
 });
 
+it('has the same list of peers where all are in the tunnel, so that an audit finds that nothing has changed', () => {
+  const peers = [peer('250.0.0.2')];
+  const encrypted = circumstances({ peers, facts: facts({ encrypted: true }), path: TUNNEL });
+  expect(desiredOverlay(encrypted).peers).toBe(peers);
+});
+
 it('gives endpoints their ports, and addresses without prefix', () => {
   const both = { ...ENDPOINT, address6: 'fd00::9/64' };
   const port = { endpointId: ENDPOINT.endpointId, mac: ENDPOINT.mac, address: '10.0.0.9', link: 'vetheeeeeee' };
