@@ -3,7 +3,7 @@ import path from 'node:path';
 import { initCluster } from '../../manager/ca/init-cluster.ts';
 import type { ControlApi } from '../../manager/controlapi/control-api.ts';
 import { bindAll } from '../../manager/leaderproxy/control-operations.ts';
-import { validateRaftConfig } from '../../manager/controlapi/validation/cluster-spec.ts';
+import { validateNewClusterSpec } from '../../manager/controlapi/validation/cluster-spec.ts';
 import type {
   Backend,
   InitRequest,
@@ -153,7 +153,7 @@ export class NodeBackend implements Backend, Startable {
       const member = this.#active();
       if (request.ForceNewCluster === true && member !== undefined) return this.#forceNewCluster(member, request);
       if (this.#membership.state !== 'inactive') throw alreadyInSwarm();
-      validateRaftConfig(request.Spec?.Raft);
+      validateNewClusterSpec(request.Spec ?? {});
       const dataPathPort = validateDataPathPort(request.DataPathPort);
       const raftId = newRaftId();
       const config: MemberConfig = { ...this.#addresses(request), remoteAddrs: [], raftId };

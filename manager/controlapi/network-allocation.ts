@@ -1,9 +1,10 @@
 import type { NetworkObject } from '../../proto/objects/network.ts';
 import type { Clock } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import type { Store, Watch } from '../store/transaction.ts';
+import type { Store } from '../store/transaction.ts';
+import { comesTrue } from './object-wait.ts';
 
-const DEADLINE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
 /**
  * Resolves once the allocator has settled the network, within 10 s.
@@ -11,30 +12,10 @@ const DEADLINE_MS = 10_000;
  * deadline-exceeded.
  */
 export async function untilAllocated(id: string, modules: { store: Store; clock: Clock }): Promise<void> {
-  const { view: present, watch } = modules.store.viewAndWatch((tx) => tx.get('networks', id), ['networks']);
-  let expired = false;
-  const cancel = modules.clock.after(DEADLINE_MS, () => {
-    expired = true;
-    watch.close();
-  });
-  try {
-    if (isSettled(present, id) || (await sawSettled(watch, id))) return;
-  } finally {
-    cancel();
-    watch.close();
-  }
-  const why = expired ? `was not given addresses within ${DEADLINE_MS / 1000} s` : 'was not given addresses';
-  throw new WaggleError('deadline-exceeded', `network ${present?.Spec.Name ?? id} ${why}`);
-}
-
-async function sawSettled(watch: Watch, id: string): Promise<boolean> {
-  for await (const events of watch) {
-    for (const event of events) {
-      if (event.table !== 'networks' || (event.after ?? event.before)?.ID !== id) continue;
-      if (isSettled(event.after, id)) return true;
-    }
-  }
-  return false;
+  const holds = (network: NetworkObject | undefined): boolean => isSettled(network, id);
+  if (await comesTrue({ table: 'networks', id, holds, timeoutMs: TIMEOUT_MS }, modules)) return;
+  const name = modules.store.view((tx) => tx.get('networks', id)?.Spec.Name) ?? id;
+  throw new WaggleError('deadline-exceeded', `network ${name} was not given addresses within ${TIMEOUT_MS / 1000} s`);
 }
 
 function isSettled(network: NetworkObject | undefined, id: string): boolean {

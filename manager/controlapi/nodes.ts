@@ -16,6 +16,7 @@ import {
   select,
   wordsOf,
 } from './filters.ts';
+import { comesTrue } from './object-wait.ts';
 import { withRemoval } from './removed-nodes.ts';
 import { renderNode } from './render/node.ts';
 import { tlsInfo } from './render/tls-info.ts';
@@ -26,6 +27,8 @@ import { NODE_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 type Methods = Pick<ControlApi, 'listNodes' | 'getNode' | 'updateNode' | 'removeNode'>;
 
 const FILTER_KEYS = ['id', 'label', 'membership', 'name', 'node.label', 'role'];
+/** What the demotion of a manager may take. A removal that is refused is tried a second time (leaderproxy), within the time that its client has. */
+const DEMOTION_MS = 6_000;
 const ROLES: readonly string[] = ['worker', 'manager'];
 const AVAILABILITIES: readonly string[] = ['active', 'pause', 'drain'];
 
@@ -80,13 +83,19 @@ export class NodeControl implements Methods {
     throw swarmError('failed-precondition', text);
   }
 
-  /** Takes the node, what it held and its right to come back, in one change. */
+  /** Takes the node, what it held and its right to come back, in one change. The end of a demotion is waited for. */
   async removeNode({ ref, force }: { ref: string; force: boolean }): Promise<Record<string, never>> {
     const { store, clock } = this.#modules;
+    const present = store.view((tx) => resolve(tx, 'nodes', ref));
+    assertNotWanted(present, force);
+    const holds = (node: NodeObject | undefined): boolean =>
+      node === undefined || node.Spec.Role === 'manager' || !isStillManager(node);
+    await comesTrue({ table: 'nodes', id: present.ID, holds, timeoutMs: DEMOTION_MS }, this.#modules);
     await store.update(
       (tx) => {
         const node = resolve(tx, 'nodes', ref);
-        assertRemovable(node, force);
+        assertNotWanted(node, force);
+        if (isStillManager(node)) throw isManager(node);
         const cluster = clusterOf(tx);
         tx.update('clusters', { ...cluster, RemovedNodes: withRemoval(cluster, node.ID, clock.now()) });
         for (const task of tx.find('tasks', 'node', node.ID)) giveUp(tx, task, rfc3339(clock.now()));
@@ -130,18 +139,24 @@ function assertNotLastManager(tx: WriteTx, node: NodeObject): void {
   throw swarmError('failed-precondition', 'attempting to demote the last manager of the swarm');
 }
 
-function assertRemovable(node: NodeObject, force: boolean): void {
-  // While it is being demoted a manager is still a member of the raft group; one that is down cannot give up its certificate.
-  const isLeaving = node.CertificateRole === 'manager' && node.Status.State === 'ready';
-  if (node.Spec.Role === 'manager' || isLeaving || node.ManagerStatus !== undefined) {
-    throw swarmError(
-      'failed-precondition',
-      `node ${node.ID} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
-    );
-  }
+function assertNotWanted(node: NodeObject, force: boolean): void {
+  if (node.Spec.Role === 'manager') throw isManager(node);
   if (!force && node.Status.State === 'ready') {
     throw swarmError('failed-precondition', `node ${node.ID} is not down and can't be removed`);
   }
+}
+
+/** While it is being demoted a manager is still a member of the raft group; one that is down cannot give up its certificate. */
+function isStillManager(node: NodeObject): boolean {
+  const mayGiveUp = node.CertificateRole === 'manager' && node.Status.State === 'ready';
+  return mayGiveUp || node.ManagerStatus !== undefined;
+}
+
+function isManager(node: NodeObject): WaggleError {
+  return swarmError(
+    'failed-precondition',
+    `node ${node.ID} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`,
+  );
 }
 
 /** Nobody can report on the task any more: what it held must be free to go. */

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { generateKeyPairSync } from 'node:crypto';
 import type { ClusterSpec } from '../../../../proto/objects/cluster.ts';
+import { validateNewClusterSpec } from '../../../../manager/controlapi/validation/cluster-spec.ts';
 import { tlsInfo } from '../../../../manager/controlapi/render/tls-info.ts';
 import { type ControlFixture, controlFixture, rpc, versionOf } from './control-fixture.ts';
 
@@ -104,6 +105,12 @@ describe('updateCluster', () => {
       message: rpc('Unknown', 'update out of sequence'),
     },
     {
+      id: 'an external authority',
+      spec: { CAConfig: { ExternalCAs: [{ Protocol: 'cfssl', URL: 'https://ca' }] } },
+      code: 'unimplemented',
+      message: 'external certificate authorities are not supported yet',
+    },
+    {
       id: 'a signing key',
       spec: { CAConfig: { SigningCAKey: 'x' } },
       code: 'unimplemented',
@@ -118,6 +125,35 @@ describe('updateCluster', () => {
   ];
   test.each(refusals)('refuses $id', async ({ spec, more, code, message }) => {
     await expect(update(spec, more)).rejects.toMatchObject({ code, message });
+  });
+});
+
+describe('a new swarm', () => {
+  const accepted: { id: string; spec: Partial<ClusterSpec> }[] = [
+    { id: 'nothing', spec: {} },
+    { id: 'zeros', spec: { Name: '', CAConfig: { NodeCertExpiry: 0 }, Dispatcher: { HeartbeatPeriod: 0 } } },
+    { id: 'what stock clients send', spec: { Name: 'default', CAConfig: { ExternalCAs: null, SigningCACert: '' } } },
+    { id: 'a rotation: its root is new anyway', spec: { CAConfig: { ForceRotate: 6 } } },
+  ];
+  test.each(accepted)('may begin with $id', ({ spec }) => {
+    expect(() => validateNewClusterSpec(spec)).not.toThrow();
+  });
+
+  // What it began with it could not have been given later, and whoever asked for it would rely on it.
+  const refusals: { id: string; spec: Partial<ClusterSpec>; code: string }[] = [
+    { id: 'another name', spec: { Name: 'x' }, code: 'invalid-argument' },
+    { id: 'short certificates', spec: { CAConfig: { NodeCertExpiry: 1e9 } }, code: 'invalid-argument' },
+    { id: 'negative heartbeat', spec: { Dispatcher: { HeartbeatPeriod: -1 } }, code: 'invalid-argument' },
+    { id: 'negative Raft settings', spec: { Raft: { SnapshotInterval: -1 } }, code: 'invalid-argument' },
+    {
+      id: 'an external authority',
+      spec: { CAConfig: { ExternalCAs: [{ Protocol: 'cfssl', URL: 'https://ca' }] } },
+      code: 'unimplemented',
+    },
+    { id: 'a root from elsewhere', spec: { CAConfig: { SigningCACert: 'x' } }, code: 'unimplemented' },
+  ];
+  test.each(refusals)('does not begin with $id', ({ spec, code }) => {
+    expect(() => validateNewClusterSpec(spec)).toThrow(expect.objectContaining({ code }));
   });
 });
 

@@ -136,14 +136,49 @@ describe('removeNode', () => {
     });
   });
 
-  test('a demoted manager that still has its certificate is not removed, unless it is down and cannot give it up', async () => {
-    await setNode('w1', { CertificateRole: 'manager', Status: { State: 'ready' } });
+  describe('of a manager that is being demoted', () => {
     const remove = () => fixture.control.removeNode({ ref: 'w1', force: true });
-    await expect(remove()).rejects.toMatchObject({ code: 'failed-precondition' });
-    await setNode('w1', { Status: { State: 'down' }, ManagerStatus: { Reachability: 'unreachable', Addr: '' } });
-    await expect(remove()).rejects.toMatchObject({ code: 'failed-precondition' });
-    await setNode('w1', { ManagerStatus: undefined });
-    await expect(remove()).resolves.toEqual({});
+    const MANAGER_STATUS = { Reachability: 'unreachable', Addr: '' } as const;
+    const stays = async (removal: Promise<unknown>): Promise<void> => {
+      const refused = expect(removal).rejects.toMatchObject({ code: 'failed-precondition' });
+      await fixture.clock.advance(6_000);
+      await refused;
+    };
+
+    test('waits until that is done, as docker node demote and docker node rm --force follow each other', async () => {
+      await setNode('w1', { CertificateRole: 'manager', Status: { State: 'ready' }, ManagerStatus: MANAGER_STATUS });
+      const removal = remove();
+      await fixture.clock.advance(1_000);
+      await setNode('w1', { ManagerStatus: undefined });
+      await fixture.clock.advance(1_000);
+      expect(fixture.store.view((tx) => tx.get('nodes', 'w1'))).toBeDefined();
+      await setNode('w1', { CertificateRole: 'worker' });
+      await expect(removal).resolves.toEqual({});
+      expect(fixture.store.view((tx) => tx.get('nodes', 'w1'))).toBeUndefined();
+    });
+
+    test('is refused while it still has its certificate, unless it is down and cannot give it up', async () => {
+      await setNode('w1', { CertificateRole: 'manager', Status: { State: 'ready' } });
+      await stays(remove());
+      await setNode('w1', { Status: { State: 'down' }, ManagerStatus: MANAGER_STATUS });
+      await stays(remove());
+      await setNode('w1', { ManagerStatus: undefined });
+      await expect(remove()).resolves.toEqual({});
+    });
+
+    test('is refused at once when it is to be a manager again', async () => {
+      await setNode('w1', { CertificateRole: 'manager', Status: { State: 'ready' } });
+      const removal = expect(remove()).rejects.toMatchObject({ code: 'failed-precondition' });
+      await setNode('w1', { Spec: { ...WORKER, Role: 'manager' } });
+      await removal;
+    });
+
+    test('without force is refused at once while it is up', async () => {
+      await setNode('w1', { CertificateRole: 'manager', Status: { State: 'ready' }, ManagerStatus: MANAGER_STATUS });
+      await expect(fixture.control.removeNode({ ref: 'w1', force: false })).rejects.toMatchObject({
+        message: rpc('FailedPrecondition', "node w1 is not down and can't be removed"),
+      });
+    });
   });
 
   test('takes its right to return, its tasks and its addresses', async () => {

@@ -70,11 +70,52 @@ describe('NodeDescriber', () => {
     expect(engine.questions).toHaveLength(2);
     await engine.answer(described(each.version));
     expect(engine.changes).toBe(each.changes);
-    await engine.clock.advance(60_000);
-    expect(engine.questions).toHaveLength(2);
     const later = engine.describer.current(described('0'));
     await engine.clock.advance(1000);
     expect(await later).toEqual(described(each.version));
+    await engine.describer.stop();
+  });
+
+  it('asks again every 20 s, and tells once when the engine says something else than what was given out', async () => {
+    const engine = new SlowEngine();
+    const give = async (version: string): Promise<void> => {
+      const current = engine.describer.current(undefined);
+      await engine.answer(described(version));
+      expect(await current).toEqual(described(version));
+    };
+    await give('1');
+    await engine.clock.advance(19_999);
+    expect(engine.questions).toHaveLength(1);
+    for (const count of [2, 3]) {
+      await engine.clock.advance(20_000);
+      expect(engine.questions).toHaveLength(count);
+      await engine.answer(described('1'));
+    }
+    await engine.clock.advance(20_000);
+    await engine.answer(new Error('not there'));
+    await engine.clock.advance(1000);
+    expect(engine.changes).toBe(0);
+    await engine.answer(described('2'));
+    expect(engine.changes).toBe(1);
+    await engine.clock.advance(60_000);
+    expect([engine.questions.length, engine.changes]).toEqual([5, 1]);
+    await give('2');
+    await engine.clock.advance(20_000);
+    await engine.answer(described('3'));
+    expect(engine.changes).toBe(2);
+    await engine.describer.stop();
+  });
+
+  it('compares with what was given out last', async () => {
+    const engine = new SlowEngine();
+    for (const version of ['1', '2']) {
+      const current = engine.describer.current(undefined);
+      await engine.answer(described(version));
+      await current;
+    }
+    await engine.clock.advance(20_000);
+    await engine.answer(described('2'));
+    expect([engine.questions.length, engine.changes]).toEqual([3, 0]);
     await engine.describer.stop();
   });
 
