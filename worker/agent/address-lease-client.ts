@@ -125,11 +125,14 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     this.#releaseWaiters.delete(waiter);
   }
 
-  /** Tells the manager every address in use; other leases of this node are released. @throws WaggleError. */
-  report(held: readonly HeldAddress[]): Promise<void> {
+  /**
+   * Tells the manager every address in use; other leases of this node are released.
+   * @param held asked when its turn has come, and no allocation is under way whose address it would lack. @throws WaggleError.
+   */
+  report(held: () => readonly HeldAddress[]): Promise<void> {
     return this.#inTurn(async () => {
       const { resources } = this.#manager();
-      await callUnary(resources, resources.reportAddresses, { held: [...held] }, this.#options());
+      await callUnary(resources, resources.reportAddresses, { held: [...held()] }, this.#options());
     });
   }
 

@@ -52,7 +52,7 @@ export interface WorkerNetworkModules {
    * Tells the manager every address that is in use here, so that it can take back the others that it has leased to
    * this node. Called every 30 s or so; a failure is made good by the next call.
    */
-  reportAddresses?: (held: { networkId: string; address: string }[]) => Promise<void>;
+  reportAddresses?: (held: () => { networkId: string; address: string }[]) => Promise<void>;
   /** Whether a task may be found under its service's name. Default: it is reported and meant as running. */
   isTaskReady?: (task: TaskObject) => boolean;
   /** For encrypted networks; the owner starts and stops it. Without one they are refused. */
@@ -279,11 +279,14 @@ export class WorkerNetwork implements Startable {
 
   /** Too much does no harm: the manager looks only at what it has leased. */
   #report(found: EngineInventory): void {
-    const used = [...this.#endpoints.all(), ...found.endpoints];
-    const bare = used.flatMap(({ networkId, address, address6 }) =>
-      [address, address6].flatMap((each) => (each === undefined ? [] : { networkId, address: withoutPrefix(each) })),
-    );
-    this.#modules.reportAddresses?.([...this.heldAddresses(), ...bare]).catch((error: unknown) => {
+    const held = (): { networkId: string; address: string }[] => {
+      const used = [...this.#endpoints.all(), ...found.endpoints];
+      const bare = used.flatMap(({ networkId, address, address6 }) =>
+        [address, address6].flatMap((each) => (each === undefined ? [] : { networkId, address: withoutPrefix(each) })),
+      );
+      return [...this.heldAddresses(), ...bare];
+    };
+    this.#modules.reportAddresses?.(held).catch((error: unknown) => {
       this.#modules.log.debug({ error: messageOf(error) }, 'addresses in use are reported later');
     });
   }
@@ -296,6 +299,7 @@ export class WorkerNetwork implements Startable {
       ...ipamHandlers({ ...shared, assigned }),
       ...networkHandlers({
         ...shared,
+        assigned,
         containers,
         dataPath: this.#overlays,
         claimTime: (networkId, addresses) => claimTime(endpointTable.located(networkId), addresses, clock.now()),

@@ -114,7 +114,7 @@ function releaseAddress(modules: IpamDriverModules, poolId: string, asked: strin
   const lease = modules.leases.find(networkId, address);
   const holder = lease?.endpointId === undefined ? undefined : modules.endpoints.get(lease.endpointId);
   if (holder?.state === 'joined') return;
-  if (lease === undefined && isTaskAddress(modules, networkId, address)) return;
+  if (lease === undefined && isTaskAddress(modules.assigned, networkId, address)) return;
   modules.leases.release(networkId, address);
 }
 
@@ -130,7 +130,8 @@ function isAwaited({ assigned, endpoints }: IpamDriverModules, networkId: string
   );
 }
 
-function isTaskAddress(modules: IpamDriverModules, networkId: string, address: string): boolean {
-  for (const task of modules.assigned.tasks.values()) if (hasAddress(task, { networkId, address })) return true;
+/** @param address without prefix length. */
+export function isTaskAddress(assigned: AssignedState, networkId: string, address: string): boolean {
+  for (const task of assigned.tasks.values()) if (hasAddress(task, { networkId, address })) return true;
   return false;
 }

@@ -1,8 +1,9 @@
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
+import type { AssignedState } from '../assigned-network.ts';
 import type { ContainerNames } from '../endpoint-names.ts';
 import type { Endpoints } from '../endpoints.ts';
-import { networkOption } from '../ipam/ipam-driver.ts';
+import { isTaskAddress, networkOption } from '../ipam/ipam-driver.ts';
 import type { LeaseBook } from '../ipam/lease-book.ts';
 import type { KnownNetworks } from '../known-networks.ts';
 import { contains, isMac, macOf, withoutPrefix } from '../overlay/address.ts';
@@ -23,6 +24,7 @@ export interface NetworkDriverModules {
   networks: KnownNetworks;
   endpoints: Endpoints;
   leases: LeaseBook;
+  assigned: AssignedState;
   containers: ContainerNames;
   dataPath: DataPath;
   /** What a container that is to have these addresses from now on says of them (claim-time.ts). */
@@ -103,8 +105,8 @@ async function createEndpoint(
   const given = (Interface?.MacAddress ?? '').toLowerCase();
   if (given !== '' && !isMac(given)) throw new WaggleError('invalid-argument', `invalid MAC address ${given}`);
   const mac = given === '' ? macOf(withoutPrefix(address)) : given;
-  const leaseReference = await modules.leases.claim(networkId, address, endpointId);
-  if (address6 !== '') await modules.leases.claim(networkId, address6, endpointId);
+  const leaseReference = await claim(modules, { networkId, address, endpointId });
+  if (address6 !== '') await claim(modules, { networkId, address: address6, endpointId });
   await modules.endpoints.put({
     endpointId,
     localNetworkId,
@@ -118,6 +120,20 @@ async function createEndpoint(
     ...(leaseReference === undefined ? {} : { leaseReference }),
   });
   return { Interface: given === '' ? { MacAddress: mac } : {} };
+}
+
+/**
+ * @returns the lease's reference; undefined for a task's address. @throws WaggleError failed-precondition for one that is neither: the
+ * engine has stood still for so long that the lease was given back, and somebody else may have the address by now.
+ */
+async function claim(
+  { leases, assigned }: NetworkDriverModules,
+  { networkId, address, endpointId }: { networkId: string; address: string; endpointId: string },
+): Promise<string | undefined> {
+  const reference = await leases.claim(networkId, address, endpointId);
+  if (reference !== undefined || isTaskAddress(assigned, networkId, withoutPrefix(address))) return reference;
+  const why = 'it was not used in time and was given back, or never asked for';
+  throw new WaggleError('failed-precondition', `address ${withoutPrefix(address)} is not leased to this node: ${why}`);
 }
 
 async function join(

@@ -144,6 +144,19 @@ describe('AddressLeaseClient', () => {
     await leases.untilReleased('n', '10.0.1.7');
   });
 
+  it('asks what is held when it is to tell it, and no allocation is under way', async () => {
+    leases.attach(connection);
+    const allocation = leases.allocate('n', '10.0.1.7', 'r1');
+    await new Promise(setImmediate);
+    let given: string[] = [];
+    await leases.report(() => {
+      given = [...allocator.held.keys()];
+      return given.map((address) => ({ networkId: 'n', address }));
+    });
+    await allocation;
+    expect(given).toEqual(['10.0.1.7']);
+  });
+
   it('has stopped only when a release is on the disk', async () => {
     leases.release('n', '10.0.1.9');
     await leases.stop();
@@ -168,7 +181,7 @@ describe('AddressLeaseClient', () => {
     await leases.allocate('n', '10.0.1.7', 'r1');
     leases.release('n', '10.0.1.7');
     await leases.allocate('n', '10.0.1.7', 'r2');
-    await leases.report([{ networkId: 'n', address: '10.0.1.7' }]);
+    await leases.report(() => [{ networkId: 'n', address: '10.0.1.7' }]);
     // Whatever was to be released before it is by then.
     allocator.held.set('10.0.1.8', 'old');
     leases.release('n', '10.0.1.8');

@@ -56,6 +56,7 @@ async function startWith(options: Record<string, string>): Promise<void> {
   });
   const ids = { NetworkID: LOCAL_ID, EndpointID: 'e2' };
   const wanted = { Address: '10.0.1.21/24', AddressIPv6: '', MacAddress: '' };
+  await network.backend['IpamDriver.RequestAddress']({ PoolID: NETWORK_ID, Address: '10.0.1.21', Options: {} });
   await network.backend['NetworkDriver.CreateEndpoint']({ ...ids, Interface: wanted });
   await network.backend['NetworkDriver.Join']({ ...ids, SandboxKey: '' });
 }

@@ -52,6 +52,7 @@ async function join(): Promise<{ Err?: string }> {
     IPv4Data: [pool],
     IPv6Data: [],
   });
+  await call('IpamDriver.RequestAddress', { PoolID: NETWORK_ID, Address: '10.0.1.9', Options: {} });
   await call('NetworkDriver.CreateEndpoint', { ...IDS, Interface: { Address: '10.0.1.9/24', MacAddress: '' } });
   return call('NetworkDriver.Join', { ...IDS, SandboxKey: '/var/run/docker/netns/abc' });
 }

@@ -60,6 +60,7 @@ async function join(): Promise<void> {
     IPv4Data: [{ Pool: '10.0.1.0/24', Gateway: '10.0.1.1/24' }],
     IPv6Data: [],
   });
+  await call('IpamDriver.RequestAddress', { PoolID: NETWORK_ID, Address: '10.0.1.9', Options: {} });
   await call('NetworkDriver.CreateEndpoint', { ...IDS, Interface: { Address: '10.0.1.9/24', MacAddress: '' } });
   expect((await call('NetworkDriver.Join', { ...IDS, SandboxKey: '/x' })).Err).toBeUndefined();
 }

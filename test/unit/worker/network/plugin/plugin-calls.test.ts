@@ -120,6 +120,7 @@ describe('the recorded sequences of engine 20.10.24', () => {
     await createNetwork();
     const ids = { NetworkID: LOCAL_ID, EndpointID: ENDPOINT };
     const wanted = { Address: '10.0.1.9/24', MacAddress: '02:AA:00:00:00:01' };
+    await call('IpamDriver.RequestAddress', { PoolID: NETWORK_ID, Address: '10.0.1.9', Options: null });
     expect(await call('NetworkDriver.CreateEndpoint', { ...ids, Interface: wanted })).toEqual({ Interface: {} });
     expect(network.endpoint(ENDPOINT)?.mac).toBe('02:aa:00:00:00:01');
   });
@@ -300,6 +301,28 @@ describe('addresses', () => {
     expect(parts.leases.released).toEqual(['10.0.1.100']);
     expect(network.heldAddresses()).toEqual([{ networkId: NETWORK_ID, address: '10.0.1.101' }]);
   });
+});
+
+it('an endpoint is refused whose address was given back, or is not ours', async () => {
+  await createNetwork();
+  await call('IpamDriver.RequestAddress', { PoolID: NETWORK_ID, Address: '', Options: null });
+  await parts.clock.advance(80_000);
+  expect(parts.leases.released).toEqual(['10.0.1.100']);
+  const body = (Address: string, AddressIPv6 = ''): object => ({
+    NetworkID: LOCAL_ID,
+    EndpointID: ENDPOINT,
+    Interface: { Address, AddressIPv6, MacAddress: '' },
+    Options: {},
+  });
+  const refusal = 'is not leased to this node: it was not used in time and was given back, or never asked for';
+  expect(await call('NetworkDriver.CreateEndpoint', body('10.0.1.100/24'))).toMatchObject({
+    Error: `address 10.0.1.100 ${refusal}`,
+  });
+  parts.assign(webTask());
+  expect(await call('NetworkDriver.CreateEndpoint', body('10.0.1.50/24', 'fd00:1::9/64'))).toMatchObject({
+    Error: `address fd00:1::9 ${refusal}`,
+  });
+  expect(await call('NetworkDriver.CreateEndpoint', body('10.0.1.50/24'))).toMatchObject({ Interface: {} });
 });
 
 describe('a network that is not assigned yet', () => {
