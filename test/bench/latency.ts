@@ -2,6 +2,7 @@ import type { Bench, BenchContext } from './bench.ts';
 import type { Contender, Metric } from './ledger.ts';
 import type { PlacePair, StopServer } from './place.ts';
 import { probe, serveProbe } from './probe/probe-report.ts';
+import type { RoundCase } from './rounds.ts';
 
 const PORT = 9000;
 const ROUND_TRIPS = 20_000;
@@ -21,12 +22,16 @@ export const latency: Bench = {
     try {
       const pairs = await context.stage.pairs();
       for (const [, { server }] of pairs) stops.push(await serveProbe(server, PORT));
-      await context.interleave(
-        pairs.map(([contender, pair]) => ({
-          id: `latency ${contender}`,
-          measure: () => measure(context, contender, pair),
-        })),
-      );
+      const caseOf = ([contender, pair]: readonly [Contender, PlacePair]): RoundCase => ({
+        id: `latency ${contender}`,
+        measure: () => measure(context, contender, pair),
+      });
+      await context.interleave(pairs.map(caseOf));
+      await context.stage.withOwnPair('routed', async (routed) => {
+        stops.push(await serveProbe(routed.server, PORT));
+        const bare = pairs.filter(([contender]) => contender === 'bare');
+        await context.interleave([['routed', routed] as const, ...bare].map(caseOf));
+      });
     } finally {
       for (const stop of stops) await stop();
     }

@@ -6,10 +6,11 @@ import { openSide, type Side, type SideName } from './side.ts';
 
 /** An attachable overlay network that both swarms have. */
 export const NETWORK = 'bench';
-/** The same without encapsulation; only Waggle has it. */
-const ROUTED_NETWORK = 'bench-routed';
-/** The same through WireGuard. */
-const ENCRYPTED_NETWORK = 'bench-encrypted';
+/**
+ * Networks of Waggle's alone, with their options: the same without encapsulation, and through WireGuard. Swarm's encryption needs IPsec in
+ * the kernel, which not every machine has.
+ */
+const OWN_NETWORKS = { routed: { 'waggle.datapath': 'routed' }, encrypted: { encrypted: '' } } as const;
 const WORKERS = 2;
 
 export interface Sides {
@@ -34,7 +35,7 @@ export class Stage {
   #formed = false;
   #attached: Attached[] = [];
   #pairs: Partial<Record<Contender, PlacePair>> = {};
-  #encrypted: PlacePair | undefined;
+  readonly #ownNetworks = new Set<keyof typeof OWN_NETWORKS>();
 
   constructor(say: (line: string) => void) {
     this.#say = say;
@@ -60,13 +61,6 @@ export class Stage {
         CheckDuplicate: true,
       });
     }
-    await sides.waggle.api.post('/networks/create', {
-      Name: ROUTED_NETWORK,
-      Driver: 'overlay',
-      Attachable: true,
-      CheckDuplicate: true,
-      Options: { 'waggle.datapath': 'routed' },
-    });
     this.#formed = true;
     return sides;
   }
@@ -75,40 +69,42 @@ export class Stage {
   async pairs(): Promise<readonly [Contender, PlacePair][]> {
     const { waggle, swarm } = await this.swarms();
     this.#pairs.waggle ??= await this.#attachPair(waggle);
-    this.#pairs.routed ??= await this.#attachPair(waggle, ROUTED_NETWORK);
     this.#pairs.swarm ??= await this.#attachPair(swarm);
     const [first, second] = [swarm.lab.host(0), swarm.lab.host(1)];
     const bare = { client: new Place(first, first.address), server: new Place(second, second.address) };
     return [
       ['waggle', this.#pairs.waggle],
-      ['routed', this.#pairs.routed],
       ['swarm', this.#pairs.swarm],
       ['bare', bare],
     ];
   }
 
-  /** As `pairs`, on an encrypted network. Of Waggle's alone: Swarm's needs IPsec in the kernel, which not every machine has. */
-  async encryptedPair(): Promise<PlacePair> {
+  /**
+   * Runs the work with a pair on a network of Waggle's alone. Before and after it the hosts have nothing of such a network: each has
+   * rules of its own in the host, which packets of the others pass too.
+   */
+  async withOwnPair(kind: keyof typeof OWN_NETWORKS, work: (pair: PlacePair) => Promise<void>): Promise<void> {
     const { waggle } = await this.swarms();
-    if (this.#encrypted !== undefined) return this.#encrypted;
-    const Options = { encrypted: '' };
-    await waggle.api.post('/networks/create', {
-      Name: ENCRYPTED_NETWORK,
-      Driver: 'overlay',
-      Attachable: true,
-      Options,
-    });
-    this.#encrypted = await this.#attachPair(waggle, ENCRYPTED_NETWORK);
-    return this.#encrypted;
+    const name = `${NETWORK}-${kind}`;
+    if (!this.#ownNetworks.has(kind)) {
+      const Options = OWN_NETWORKS[kind];
+      await waggle.api.post('/networks/create', { Name: name, Driver: 'overlay', Attachable: true, Options });
+      this.#ownNetworks.add(kind);
+    }
+    const others = this.#attached.length;
+    try {
+      await work(await this.#attachPair(waggle, name));
+    } finally {
+      await removeAll(this.#attached.splice(others));
+    }
   }
 
   /** Takes both swarms apart; the hosts stay. */
   async dissolve(): Promise<Sides> {
     const sides = await this.hosts();
-    for (const { side, host, id } of this.#attached.splice(0))
-      await removeContainer(side.engines[host] ?? side.api, id);
+    await removeAll(this.#attached.splice(0));
     this.#pairs = {};
-    this.#encrypted = undefined;
+    this.#ownNetworks.clear();
     this.#formed = false;
     for (const side of [sides.waggle, sides.swarm]) await side.dissolve();
     return sides;
@@ -148,6 +144,10 @@ export class Stage {
     const { pid, address } = await inspectContainer(engine, id, network);
     return new Place(side.lab.host(host), address, pid);
   }
+}
+
+async function removeAll(attached: readonly Attached[]): Promise<void> {
+  for (const { side, host, id } of attached) await removeContainer(side.engines[host] ?? side.api, id);
 }
 
 /** The two swarms with their names, in the order of measurement. */

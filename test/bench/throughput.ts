@@ -4,6 +4,7 @@ import { tcpThroughput, udpThroughput } from './iperf-report.ts';
 import type { Contender, Metric } from './ledger.ts';
 import { withLimitedLinks } from './limited-links.ts';
 import type { PlacePair, StopServer } from './place.ts';
+import type { RoundCase } from './rounds.ts';
 
 const TCP_SECONDS = 5;
 const UDP_SECONDS = 3;
@@ -34,19 +35,27 @@ export const throughput: Bench = {
     context.ledger.note(`throughput: iperf3 with ${said}`);
     const stops: StopServer[] = [];
     try {
-      const pairs = await context.stage.pairs();
-      const encrypted = await context.stage.encryptedPair();
-      for (const { server } of [...pairs.map(([, pair]) => pair), encrypted]) {
+      const serve = async ({ server }: PlacePair): Promise<void> => {
         stops.push(await server.serve(['iperf3', '-s', '--forceflush'], LISTENING));
-      }
-      await context.interleave([
-        ...pairs.flatMap(([contender, pair]) => [
-          { id: `throughput tcp ${contender}`, measure: () => tcpRound(context, contender, pair, window) },
-          { id: `throughput udp ${contender}`, measure: () => udpRound(context, contender, pair, window) },
-          { id: `throughput tcp limited ${contender}`, measure: () => limitedRound(context, contender, pair, window) },
-        ]),
-        { id: 'throughput tcp encrypted', measure: () => encryptedRound(context, encrypted, window) },
-      ]);
+      };
+      const casesOf = (contender: Contender, pair: PlacePair): RoundCase[] => [
+        { id: `throughput tcp ${contender}`, measure: () => tcpRound(context, contender, pair, window) },
+        { id: `throughput udp ${contender}`, measure: () => udpRound(context, contender, pair, window) },
+        { id: `throughput tcp limited ${contender}`, measure: () => limitedRound(context, contender, pair, window) },
+      ];
+      const pairs = await context.stage.pairs();
+      for (const [, pair] of pairs) await serve(pair);
+      await context.interleave(pairs.flatMap(([contender, pair]) => casesOf(contender, pair)));
+      await context.stage.withOwnPair('routed', async (routed) => {
+        await serve(routed);
+        const bare = pairs.filter(([contender]) => contender === 'bare');
+        await context.interleave([...casesOf('routed', routed), ...bare.flatMap(([, pair]) => casesOf('bare', pair))]);
+      });
+      await context.stage.withOwnPair('encrypted', async (encrypted) => {
+        await serve(encrypted);
+        const measure = (): Promise<void> => encryptedRound(context, encrypted, window);
+        await context.interleave([{ id: 'throughput tcp encrypted', measure }]);
+      });
     } finally {
       for (const stop of stops) await stop();
     }
