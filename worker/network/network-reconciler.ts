@@ -3,6 +3,7 @@ import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
+import { Absences } from './absences.ts';
 import type { EngineEndpoint, EngineInventory } from './engine-inventory.ts';
 import type { Endpoints } from './endpoints.ts';
 import type { LeaseBook } from './ipam/lease-book.ts';
@@ -10,7 +11,7 @@ import type { KnownNetworks } from './known-networks.ts';
 import { isMac, macOf, withoutPrefix } from './overlay/address.ts';
 
 const EVERY_MS = 30_000;
-/** An endpoint the engine does not list must still be missing this much later: it may be just being made. */
+/** What the engine does not list must still be missing this much later: it may be just being made. */
 const CONFIRM_MS = 10_000;
 const BACKOFF = { minMs: 1_000, maxMs: 30_000, factor: 2, jitter: 0 };
 
@@ -33,14 +34,14 @@ export interface NetworkReconcilerModules {
 }
 
 /**
- * Compares our endpoints with the engine's, since calls get lost: the engine may have died, or we. What the engine has
+ * Compares our networks and endpoints with the engine's, since calls get lost: the engine may have died, or we. What the engine has
  * not had twice, 10 s apart, is taken down and its address given back; what it has and we do not is taken up again.
  */
 export class NetworkReconciler implements Startable {
   readonly #modules: NetworkReconcilerModules;
   readonly #log: Log;
-  /** Endpoint to when it was first found missing, on the monotonic clock. */
-  #missing = new Map<string, number>();
+  readonly #absentEndpoints = new Absences(CONFIRM_MS);
+  readonly #absentNetworks = new Absences(CONFIRM_MS);
   #cancelTimer: CancelTimer | undefined;
   #running: Promise<void> | undefined;
   /** Someone has asked for a comparison while one was under way. */
@@ -98,10 +99,12 @@ export class NetworkReconciler implements Startable {
         if (!(await this.#adopt(endpoint))) unknown.add(endpoint.networkId);
       }
       this.#modules.trust(unknown);
-      await this.#removeMissing(before, inventory);
+      await this.#removeEndpoints(before, inventory);
+      this.#removeNetworks(networksBefore, inventory);
       this.#modules.compared(inventory);
       this.#failures = 0;
-      return this.#missing.size > 0 || unknown.size > 0 ? CONFIRM_MS : EVERY_MS;
+      const missing = this.#absentEndpoints.size + this.#absentNetworks.size;
+      return missing + unknown.size > 0 ? CONFIRM_MS : EVERY_MS;
     } catch (error) {
       this.#failures++;
       this.#log.debug({ error: messageOf(error) }, 'endpoints could not be compared with the engine');
@@ -150,18 +153,25 @@ export class NetworkReconciler implements Startable {
     return true;
   }
 
-  async #removeMissing(before: ReadonlySet<string>, inventory: EngineInventory): Promise<void> {
+  async #removeEndpoints(before: ReadonlySet<string>, inventory: EngineInventory): Promise<void> {
     const listed = new Set(inventory.endpoints.map((endpoint) => endpoint.endpointId));
-    const now = this.#modules.clock.monotonic();
     const known = this.#known();
-    const missing = new Map<string, number>();
-    for (const endpointId of before) {
-      if (listed.has(endpointId) || !known.has(endpointId)) continue;
-      const since = this.#missing.get(endpointId) ?? now;
-      if (now - since < CONFIRM_MS) missing.set(endpointId, since);
-      else await this.#remove(endpointId);
+    const missing = [...before].filter((endpointId) => !listed.has(endpointId) && known.has(endpointId));
+    const gone = this.#absentEndpoints.gone(missing, this.#modules.clock.monotonic());
+    for (const endpointId of gone) await this.#remove(endpointId);
+  }
+
+  /** What the engine lists has been inspected as ours: an answer that lacks a network that could not be inspected is no answer. */
+  #removeNetworks(before: ReadonlySet<string>, inventory: EngineInventory): void {
+    const { networks, clock } = this.#modules;
+    const listed = new Set(inventory.networks.map(({ localNetworkId }) => localNetworkId));
+    const missing = [...before].filter(
+      (localNetworkId) => !listed.has(localNetworkId) && networks.local(localNetworkId),
+    );
+    for (const localNetworkId of this.#absentNetworks.gone(missing, clock.monotonic())) {
+      this.#log.info({ network: localNetworkId }, 'forgetting a network that the engine has lost');
+      networks.remove(localNetworkId);
     }
-    this.#missing = missing;
   }
 
   async #remove(endpointId: string): Promise<void> {

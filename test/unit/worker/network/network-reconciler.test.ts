@@ -1,12 +1,13 @@
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type EngineEndpoint, inventoryOf } from '../../../../worker/network/engine-inventory.ts';
+import { type EngineEndpoint, type EngineInventory, inventoryOf } from '../../../../worker/network/engine-inventory.ts';
 import type { WorkerNetwork } from '../../../../worker/network/worker-network.ts';
 import { hostLink } from '../../../fixtures/model-kernel.ts';
 import { LOCAL_ID, NETWORK_ID, NetworkParts } from '../../../fixtures/network-parts.ts';
 import { settle } from '../../../fixtures/virtual-clock.ts';
 
+const TWIN = { localNetworkId: LOCAL_ID, networkId: NETWORK_ID };
 const FOUND: EngineEndpoint = {
   endpointId: 'e1',
   localNetworkId: LOCAL_ID,
@@ -19,15 +20,17 @@ const FOUND: EngineEndpoint = {
 let parts: NetworkParts;
 let network: WorkerNetwork;
 let endpoints: EngineEndpoint[];
+let networks: EngineInventory['networks'];
 let looks: number;
 
 beforeEach(() => {
   parts = new NetworkParts();
   endpoints = [];
+  networks = [TWIN];
   looks = 0;
   parts.inventory = () => {
     looks++;
-    return Promise.resolve({ networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }], endpoints });
+    return Promise.resolve({ networks, endpoints });
   };
   network = parts.make();
 });
@@ -47,6 +50,11 @@ async function until(condition: () => boolean): Promise<void> {
 async function compared(times: number): Promise<void> {
   await until(() => parts.reports.length === times);
   await settle();
+}
+
+/** Networks on disk. */
+function rows(): string[] {
+  return readdirSync(path.join(parts.folder, 'network', 'networks'));
 }
 
 async function lease(): Promise<string> {
@@ -120,10 +128,9 @@ describe('NetworkReconciler', () => {
     const asked = new Promise<void>((resolve) => (answer = resolve));
     parts.inventory = async () => {
       await asked;
-      const networks = [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }];
+      const networks = [TWIN];
       return { networks, endpoints: [{ ...FOUND, endpointId: 'e2', address }] };
     };
-    const rows = (): string[] => readdirSync(path.join(parts.folder, 'network', 'networks'));
     expect(rows()).toHaveLength(1);
     await parts.clock.advance(30_000);
     await network.backend['NetworkDriver.DeleteEndpoint']({ NetworkID: LOCAL_ID, EndpointID: 'e2' });
@@ -133,6 +140,44 @@ describe('NetworkReconciler', () => {
     await until(() => rows().length === 0);
     expect(network.endpoint('e2')).toBeUndefined();
     expect(parts.table.own.get('e2')).toBeUndefined();
+  });
+
+  it('forgets a network that the engine has not, seen twice 10 s apart', async () => {
+    await network.start();
+    await compared(1);
+    expect(rows()).toHaveLength(1);
+    networks = [];
+    await parts.clock.advance(30_000);
+    await compared(2);
+    await parts.clock.advance(9_000);
+    expect(rows()).toHaveLength(1);
+    await parts.clock.advance(1_000);
+    await until(() => rows().length === 0);
+  });
+
+  it('spares a network that was missing only for a moment, or that was made while the engine was asked', async () => {
+    networks = [];
+    await network.start();
+    await compared(1);
+    const before = parts.inventory;
+    parts.inventory = async () => {
+      const answer = await before();
+      await network.backend['NetworkDriver.CreateNetwork']({
+        NetworkID: LOCAL_ID,
+        Options: { 'com.docker.network.generic': { 'waggle.network': NETWORK_ID } },
+        IPv4Data: [{ Pool: '10.0.1.0/24', Gateway: '' }],
+        IPv6Data: [],
+      });
+      return answer;
+    };
+    await parts.clock.advance(30_000);
+    await compared(2);
+    parts.inventory = before;
+    await parts.clock.advance(30_000);
+    await compared(3);
+    networks = [TWIN];
+    await parts.clock.advance(100_000);
+    expect(rows()).toHaveLength(1);
   });
 
   it('fills in a sandbox that was not known before', async () => {
@@ -218,7 +263,7 @@ describe('leftovers in the kernel', () => {
     const known = { ...FOUND, endpointId: 'e2', address };
     parts.inventory = async () => {
       await asked;
-      return { networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }], endpoints: [known] };
+      return { networks: [TWIN], endpoints: [known] };
     };
     network = parts.make();
     await network.start();
@@ -289,7 +334,7 @@ describe('inventoryOf', () => {
       { Id: 'bridge', Options: {}, Containers: containers },
     ];
     expect(inventoryOf(inspected)).toEqual({
-      networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }],
+      networks: [TWIN],
       endpoints: [FOUND],
     });
   });

@@ -43,6 +43,7 @@ async function call(method: string, body?: object): Promise<object> {
 async function createNetwork(): Promise<void> {
   await call('IpamDriver.RequestPool', POOL);
   await call('NetworkDriver.CreateNetwork', { NetworkID: LOCAL_ID, Options: GENERIC, IPv4Data: IPV4, IPv6Data: [] });
+  parts.twins = [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }];
 }
 
 /** The calls of `docker run`, as engine 20.10.24 sent them. @returns the address. */
