@@ -93,9 +93,11 @@ export class ContainerController implements Controller {
       this.#containerId = undefined;
       const existing = this.#created ? await this.#find(signal) : undefined;
       if (existing !== undefined && wasStarted((await this.#inspect(existing, signal)).State)) return;
+      const whole = existing === this.#unstarted ? existing : undefined;
+      if (existing !== undefined && whole === undefined) await this.#delete(existing, signal);
       const networks = await this.#ensureNetworks(signal);
       const config = containerConfig(this.#task, networks, await this.#modules.describe());
-      const id = existing ?? (await this.#make(config, signal));
+      const id = whole ?? (await this.#make(config, signal));
       this.#containerId = id;
       if (config.connect.length > 0) await this.#connect(id, config, signal);
     });
@@ -134,16 +136,7 @@ export class ContainerController implements Controller {
 
   async remove(signal: AbortSignal): Promise<void> {
     try {
-      for (const id of await this.#list(signal)) {
-        await this.#engine(
-          (docker, abortSignal) => {
-            const options = { force: true, v: true, abortSignal };
-            return docker.getContainer(id).remove(options) as Promise<unknown>;
-          },
-          signal,
-          this.#options.stopMarginMs,
-        ).catch(unless(isNotFound));
-      }
+      for (const id of await this.#list(signal)) await this.#delete(id, signal);
       this.#containerId = undefined;
       this.#unstarted = undefined;
       this.#unwatch();
@@ -247,15 +240,21 @@ export class ContainerController implements Controller {
       return container.id;
     } catch (error) {
       if (!isConflict(error)) throw error;
-      return await this.#adopt(config.name, error, signal);
+      const earlier = await this.#earlier(config.name, error, signal);
+      if (wasStarted(earlier.State)) return earlier.Id;
+      await this.#delete(earlier.Id, signal);
+      return await this.#create(config, signal);
     }
   }
 
-  /** The name is taken: by an earlier try of ours that nobody heard the answer of, or by a stranger. */
-  async #adopt(name: string, conflict: unknown, signal: AbortSignal): Promise<string> {
+  /**
+   * The name is taken: by an earlier try of ours that nobody heard the answer of, or by a stranger. An engine that ends while it creates
+   * leaves a container without networks or mounts behind, which starts like any other: one that has not run yet is to be made anew.
+   */
+  async #earlier(name: string, conflict: unknown, signal: AbortSignal): Promise<Docker.ContainerInspectInfo> {
     try {
       const container = await this.#inspect(name, signal);
-      if (container.Config.Labels?.[TASK_ID_LABEL] === this.#task.ID) return container.Id;
+      if (container.Config.Labels?.[TASK_ID_LABEL] === this.#task.ID) return container;
     } catch (error) {
       if (!isNotFound(error)) throw error;
       throw new WaggleError('aborted', messageOf(conflict), { cause: conflict });
@@ -319,6 +318,18 @@ export class ContainerController implements Controller {
     const filters = { label: [`${TASK_ID_LABEL}=${this.#task.ID}`] };
     const found = await this.#engine((docker) => docker.listContainers({ all: true, filters }), signal);
     return found.map((container) => container.Id);
+  }
+
+  /** Gone already is no error. */
+  async #delete(id: string, signal: AbortSignal): Promise<void> {
+    await this.#engine(
+      (docker, abortSignal) => {
+        const options = { force: true, v: true, abortSignal };
+        return docker.getContainer(id).remove(options) as Promise<unknown>;
+      },
+      signal,
+      this.#options.stopMarginMs,
+    ).catch(unless(isNotFound));
   }
 
   #inspect(id: string, signal: AbortSignal): Promise<Docker.ContainerInspectInfo> {

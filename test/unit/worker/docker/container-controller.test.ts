@@ -87,6 +87,28 @@ describe('faults', () => {
     await own.stop();
   });
 
+  it.each(['the same daemon', 'the next daemon'])(
+    'a container that an ending engine has left half made is made anew by %s',
+    async (who) => {
+      const first = parts.executor.controller(containerTask('t1'));
+      // As 20.10 writes it before its networks, and finds it when it is back.
+      const halve = (): Promise<void> => {
+        const half = fake.containerOf('t1');
+        half.networks = {};
+        return Promise.resolve();
+      };
+      fake.faults.push({ match: /^POST \/containers\/create/, kind: 'reset-after', meanwhile: halve });
+      await expect(first.prepare(signal)).rejects.toMatchObject({ temporary: true });
+      const half = fake.containerOf('t1').id;
+      const controller = who === 'the same daemon' ? first : parts.executor.controller(containerTask('t1'));
+      await controller.prepare(signal);
+      expect(fake.containerOf('t1').id).not.toBe(half);
+      expect(fake.containers.size).toBe(1);
+      await controller.start(signal);
+      expect(fake.containerOf('t1').state.Status).toBe('running');
+    },
+  );
+
   it('takes a 500 for meant when it comes again and again', async () => {
     const controller = parts.executor.controller(containerTask('t1'));
     await controller.prepare(signal);
