@@ -20,6 +20,8 @@ export interface ConnectedEndpoint {
   address: string;
   address6?: string;
   mac: string;
+  /** Path of the container's network namespace; absent or empty while it has none, or has given its link back. */
+  sandboxKey?: string;
 }
 
 /** What this host knows that bears on one network's overlay. */

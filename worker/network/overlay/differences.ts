@@ -15,7 +15,7 @@ const ABSENT = 'nothing';
 
 /**
  * What the kernel has that it should not, and the other way round, told as what is to be found and not as what to do. The steps
- * of a plan are its source, so nothing that would be repaired is passed over; ports of containers, which cannot be repaired,
+ * of a plan are its source, so nothing that would be repaired is passed over; ports of containers, which no step of a plan makes,
  * are added. What follows from a missing link is not told beside it.
  */
 export function differencesOf(
@@ -46,7 +46,7 @@ function missingPorts(desired: DesiredOverlay | undefined, observed: ObservedOve
       kind: 'port missing',
       object: link,
       expected: `link of the container with ${address}`,
-      found: `${ABSENT}: restart the container`,
+      found: `${ABSENT}; if it stays so, restart the container`,
     }));
 }
 

@@ -25,6 +25,17 @@ export interface HostLink {
   vxlan?: { vni: number; port: number };
 }
 
+/** The container's end of its veth, as the engine sets it up. */
+export interface SandboxLink {
+  /** Path of the container's network namespace. */
+  key: string;
+  mac: string;
+  /** CIDR. */
+  addresses: readonly string[];
+  /** CIDR of what else is on the link. */
+  routes: readonly string[];
+}
+
 /** Of some hosts, those that are on one segment with this one. */
 export interface AdjacentHosts {
   /** The routes have them on the link, with no gateway between. */
@@ -34,7 +45,7 @@ export interface AdjacentHosts {
 }
 
 /**
- * The kernel as overlays need it. One caller of `apply` and `createVeth` per namespace at a time; calls for different namespaces do not wait
+ * The kernel as overlays need it. One caller of `apply`, `createVeth` and `restoreVeth` per namespace at a time; calls for different namespaces do not wait
  * for each other longer than a batch takes. Implemented by system/linux-kernel.ts.
  */
 export interface OverlayKernel {
@@ -56,6 +67,11 @@ export interface OverlayKernel {
    * end still waits is left as it is; one that was used is made anew.
    */
   createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void>;
+  /**
+   * Makes a veth as `createVeth` does, with its other end in the container and set up as the engine had it: for one that has lost its link.
+   * All of it or nothing. @returns the name in the container; undefined when its namespace is gone.
+   */
+  restoreVeth(namespace: string, port: string, link: SandboxLink, mtu: number): Promise<string | undefined>;
   /** Tells the containers on the bridge that these addresses have these MACs (gratuitous ARP, unsolicited neighbour advertisements). */
   announce(namespace: string, announcements: readonly Announcement[]): Promise<void>;
   hostLinks(): Promise<HostLink[]>;

@@ -6,8 +6,9 @@ import type { Random } from '../../../proto/runtime/random.ts';
 import { advance } from './advance.ts';
 import { KernelMemory, type Look } from './kernel-memory.ts';
 import { BRIDGE, namespaceName } from './link-names.ts';
+import { LostLinks } from './lost-links.ts';
 import { MovedAddresses } from './moved-addresses.ts';
-import type { OperationFailure, OverlayKernel } from './overlay-kernel.ts';
+import type { OperationFailure, OverlayKernel, SandboxLink } from './overlay-kernel.ts';
 import type { DesiredOverlay, LocalPort, ObservedOverlay, Operation } from './overlay-state.ts';
 import { plan, planLinks, planRows } from './plan.ts';
 import type { RepairCounts } from './repair-counts.ts';
@@ -40,6 +41,8 @@ export interface OverlayModules {
   desired: () => DesiredOverlay | undefined;
   /** Finds out what `desired` needs to know of the host for the rows. Never rejects. */
   prepare?: () => Promise<void>;
+  /** How a container's link is to be made again; undefined for one that has no namespace. Default: none can be. */
+  sandboxLink?: (port: string) => SandboxLink | undefined;
   repairs: RepairCounts;
   clock: Clock;
   random: Random;
@@ -81,13 +84,11 @@ export class Overlay {
   #running: Promise<void> | undefined;
   #cancelRetry: CancelTimer | undefined;
   #waits: Wait[] = [];
-  #missing: readonly string[] = [];
   /** Has been desired as a routed network; then the host may have things of it too. */
   #routed = false;
   readonly #moved = new MovedAddresses();
   #announcing: Promise<void> | undefined;
-  /** Ports that the last audit did not find. */
-  #absent: readonly string[] = [];
+  readonly #lost = new LostLinks();
 
   constructor(networkId: string, modules: OverlayModules) {
     this.networkId = networkId;
@@ -96,9 +97,9 @@ export class Overlay {
     this.#log = modules.log.child({ module: 'worker/overlay' });
   }
 
-  /** Ports of running containers that are no longer in the kernel. Only a restart of the container brings them back. */
+  /** Ports of running containers that are no longer in the kernel and could not be made again: only a restart of the container helps. */
   get missingPorts(): readonly string[] {
-    return this.#missing;
+    return this.#lost.ports;
   }
 
   /** True while something in the kernel is not as it should be. */
@@ -233,12 +234,11 @@ export class Overlay {
     const observed = this.#memory.state ?? (await this.#observe());
     this.#moved.recall(observed.neighbours);
     this.#passes++;
-    if (auditing && this.#waits.length === 0 && this.#isSettled(observed)) {
-      this.#noteMissing(observed);
-      return [];
-    }
+    if (auditing) this.#noteLost(observed);
+    const isWhole = this.#waits.length === 0 && this.#lost.ports.length === 0;
+    if (auditing && isWhole && this.#isSettled(observed)) return [];
     this.#settledFor = undefined;
-    const failures = await this.#linksPass(observed, auditing);
+    const failures = await this.#linksPass(observed);
     if (failures.length > 0) return failures;
     await this.#modules.prepare?.();
     const desired = this.#modules.desired();
@@ -249,7 +249,7 @@ export class Overlay {
       failures.push(...wordsOf(await this.#apply(rows.slice(start, end))));
       start = end;
       chunk = this.#waits.length > 0 ? FIRST_CHUNK_OPERATIONS : Math.min(2 * chunk, MAX_CHUNK_OPERATIONS);
-      if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed, false)));
+      if (this.#waits.length > 0) failures.push(...(await this.#linksPass(observed)));
     }
     if (failures.length === 0) this.#noteMoved(desired?.local ?? [], rows);
     return failures;
@@ -315,11 +315,11 @@ export class Overlay {
   }
 
   /** Brings the links up to date and serves those who wait for them. */
-  async #linksPass(observed: ObservedOverlay, auditing: boolean): Promise<string[]> {
+  async #linksPass(observed: ObservedOverlay): Promise<string[]> {
     const waits = this.#waits;
     this.#waits = [];
     try {
-      const failed = await this.#changeLinks(observed, waits, auditing);
+      const failed = await this.#changeLinks(observed, waits);
       const shared = failed.find(({ operation }) => waits.every((wait) => wait.veth?.port !== portOf(operation)));
       for (const wait of waits) settleWait(wait, failed.find((each) => isAbout(each, wait)) ?? shared);
       return wordsOf(failed);
@@ -329,44 +329,58 @@ export class Overlay {
     }
   }
 
-  async #changeLinks(
-    observed: ObservedOverlay,
-    waits: readonly Wait[],
-    auditing: boolean,
-  ): Promise<OperationFailure[]> {
+  async #changeLinks(observed: ObservedOverlay, waits: readonly Wait[]): Promise<OperationFailure[]> {
     const desired = this.#modules.desired();
     const links = planLinks(desired, observed);
     const failed = await this.#apply(links);
+    if (failed.length === 0 && desired !== undefined) failed.push(...(await this.#restore(desired)));
     const veths = waits.flatMap((wait) => wait.veth ?? []);
     if (veths.length > 0 && failed.length === 0) {
       if (desired === undefined) throw new WaggleError('not-found', 'the network is not known on this node');
       for (const veth of veths) failed.push(...(await this.#makeVeth(veth, desired.mtu)));
       failed.push(...(await this.#apply(planLinks(this.#modules.desired(), observed))));
     }
-    if (auditing) this.#noteMissing(observed);
     return failed;
   }
 
   async #makeVeth(veth: NonNullable<Wait['veth']>, mtu: number): Promise<OperationFailure[]> {
     try {
       await this.#modules.kernel.createVeth(this.namespace, veth.port, veth.waiting, mtu);
-      this.#memory.change(({ ports }) => void ports.set(veth.port, { mtu, up: true, mac: '', master: BRIDGE }));
+      this.#notePort(veth.port, mtu);
       return [];
     } catch (error) {
       return [{ operation: { kind: 'set-up', link: veth.port }, message: messageOf(error) }];
     }
   }
 
-  /** A port counts as missing at the second audit in a row without it: a Join may be about to make it. */
-  #noteMissing(observed: ObservedOverlay): void {
-    const links = (this.#modules.desired()?.local ?? []).map((port) => port.link);
-    const absent = links.filter((link) => !observed.ports.has(link));
-    const missing = absent.filter((link) => this.#absent.includes(link));
-    const fresh = missing.filter((link) => !this.#missing.includes(link));
-    this.#absent = absent;
-    this.#missing = missing;
+  /** Gives those who have lost their link another one. Who cannot be helped is named until it can be. */
+  async #restore({ mtu, local }: DesiredOverlay): Promise<OperationFailure[]> {
+    const failed: OperationFailure[] = [];
+    for (const port of this.#lost.ports) {
+      const sandbox = local.some(({ link }) => link === port) ? this.#modules.sandboxLink?.(port) : undefined;
+      if (sandbox === undefined) continue;
+      try {
+        const link = await this.#modules.kernel.restoreVeth(this.namespace, port, sandbox, mtu);
+        if (link === undefined) continue;
+        this.#notePort(port, mtu);
+        this.#modules.repairs.count('port missing');
+        this.#log.info({ network: this.networkId, port, link }, 'a container has its link again');
+      } catch (error) {
+        failed.push({ operation: { kind: 'set-up', link: port }, message: messageOf(error) });
+      }
+    }
+    return failed;
+  }
+
+  #notePort(port: string, mtu: number): void {
+    this.#memory.change(({ ports }) => void ports.set(port, { mtu, up: true, mac: '', master: BRIDGE }));
+    this.#lost.saw(port);
+  }
+
+  #noteLost(observed: ObservedOverlay): void {
+    const fresh = this.#lost.note(this.#modules.desired()?.local ?? [], observed.ports);
     if (fresh.length === 0) return;
-    this.#log.error({ network: this.networkId, links: fresh }, 'containers have lost their link: restart them');
+    this.#log.warn({ network: this.networkId, ports: fresh }, 'containers have lost their link');
   }
 
   async #apply(operations: readonly Operation[]): Promise<OperationFailure[]> {

@@ -17,10 +17,11 @@ import {
 import { leftoverDifferences, linksToSweep, ownedNames } from './leftovers.ts';
 import { namespaceName, portName, waitingName } from './link-names.ts';
 import { type Examination, Overlay } from './overlay.ts';
-import type { HostLink } from './overlay-kernel.ts';
+import type { HostLink, SandboxLink } from './overlay-kernel.ts';
 import type { DesiredOverlay } from './overlay-state.ts';
 import { PeerAges } from './peer-ages.ts';
 import { RepairCounts } from './repair-counts.ts';
+import { siblingSubnets } from './sibling-subnets.ts';
 
 /** What somebody has changed is right again within 5 s, looking and repairing included. */
 const AUDIT_MS = 4_000;
@@ -290,10 +291,21 @@ export class Overlays implements Startable {
     const prepare = (): Promise<void> => this.#underlay.prepare(networkId);
     const repairs = this.#repairs.get(networkId) ?? new RepairCounts();
     this.#repairs.set(networkId, repairs);
-    const overlay = new Overlay(networkId, { kernel, clock, random, log, desired, prepare, repairs });
+    const sandboxLink = (port: string): SandboxLink | undefined => this.#sandboxLink(networkId, port);
+    const overlay = new Overlay(networkId, { kernel, clock, random, log, desired, prepare, sandboxLink, repairs });
     const entry: Entry = { overlay, ages: new PeerAges(), doomed: new Set() };
     this.#entries.set(networkId, entry);
     return entry;
+  }
+
+  /** Undefined for a container that has no namespace, or whose namespace is not known. */
+  #sandboxLink(networkId: string, port: string): SandboxLink | undefined {
+    const endpoint = this.#modules.connected(networkId).find(({ endpointId }) => portName(endpointId) === port);
+    const facts = this.#modules.facts(networkId);
+    if (!endpoint?.sandboxKey || facts === undefined) return undefined;
+    const { sandboxKey: key, mac, address, address6 } = endpoint;
+    const addresses = [address, ...(address6 === undefined ? [] : [address6])];
+    return { key, mac, addresses, routes: siblingSubnets(facts, endpoint) };
   }
 
   #desired(networkId: string, entry: Entry): DesiredOverlay | undefined {

@@ -6,8 +6,9 @@ import type { Endpoints } from '../endpoints.ts';
 import { isTaskAddress, networkOption } from '../ipam/ipam-driver.ts';
 import type { LeaseBook } from '../ipam/lease-book.ts';
 import type { KnownNetworks } from '../known-networks.ts';
-import { contains, isMac, macOf, withoutPrefix } from '../overlay/address.ts';
+import { isMac, macOf, withoutPrefix } from '../overlay/address.ts';
 import type { NetworkFacts } from '../overlay/overlay-state.ts';
+import { siblingSubnets } from '../overlay/sibling-subnets.ts';
 import type { LocalNetworkEndpoint } from '../local-endpoint.ts';
 import type { IpamHandlers } from '../ipam/ipam-driver.ts';
 import type { OnLinkRoute, PluginBackend, PluginRequest, PluginResponse } from './plugin-protocol.ts';
@@ -159,13 +160,8 @@ async function join(
   }
 }
 
-/** The network's other subnets are on the same link; a family that the endpoint has no address of is out of its reach. */
-function siblingRoutes({ subnets }: NetworkFacts, endpoint: LocalNetworkEndpoint): OnLinkRoute[] {
-  const own = [endpoint.address, ...(endpoint.address6 === undefined ? [] : [endpoint.address6])].map(withoutPrefix);
-  const families = new Set(own.map((address) => address.includes(':')));
-  return subnets
-    .filter(({ subnet }) => families.has(subnet.includes(':')) && !own.some((address) => contains(subnet, address)))
-    .map(({ subnet }) => ({ Destination: subnet, RouteType: 1 }));
+function siblingRoutes(facts: NetworkFacts, endpoint: LocalNetworkEndpoint): OnLinkRoute[] {
+  return siblingSubnets(facts, endpoint).map((subnet) => ({ Destination: subnet, RouteType: 1 }));
 }
 
 function localNetwork(modules: NetworkDriverModules, localNetworkId: string): { facts: { networkId: string } } {

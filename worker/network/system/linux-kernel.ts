@@ -10,6 +10,7 @@ import type {
   Observation,
   OperationFailure,
   OverlayKernel,
+  SandboxLink,
 } from '../overlay/overlay-kernel.ts';
 import type { Announcement } from '../overlay/moved-addresses.ts';
 import { emptyOverlay, type ObservedOverlay, type Operation } from '../overlay/overlay-state.ts';
@@ -20,6 +21,7 @@ import { type LineGroup, lineGroups } from './line-groups.ts';
 import { createNamespace, deleteNamespace, listNamespaces, namespaceExists, namespacePath } from './netns.ts';
 import { type OverlayDumps, readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
 import type { LineOperation } from './render.ts';
+import { makeSandboxLink } from './sandbox-link.ts';
 import { fingerprint, listRouteTable, readRouteTable, runNft } from './route-table.ts';
 
 /** Bridged frames are not the firewall's business here, and an overlay has no redirects of its own. */
@@ -111,6 +113,10 @@ export class LinuxKernel implements OverlayKernel {
     } else await inside.run([`link del dev ${port}`]);
     const again = (await inside.run([line]))[0];
     if (again !== undefined) throw new WaggleError('internal', again.message);
+  }
+
+  restoreVeth(namespace: string, port: string, link: SandboxLink, mtu: number): Promise<string | undefined> {
+    return makeSandboxLink(namespace, port, link, mtu);
   }
 
   async announce(namespace: string, announcements: readonly Announcement[]): Promise<void> {

@@ -139,16 +139,18 @@ describe('Overlay', () => {
     expect((await examining).settled).toBe(false);
   });
 
-  it('reports a lost port at the second audit, and no sooner', async () => {
+  it('names a lost port at once, and one that it has never seen at the second audit', async () => {
     await overlay.connect('vethe1', 'wge1');
     await settle();
     state().ports.clear();
-    overlay.audit();
-    await settle();
-    expect(overlay.missingPorts).toEqual([]);
+    const local = { endpointId: 'e2', address: '10.0.0.9', mac: '02:42:0a:00:00:09', link: 'vethe2' };
+    if (desired !== undefined) desired = { ...desired, local: [...desired.local, local] };
     overlay.audit();
     await settle();
     expect(overlay.missingPorts).toEqual(['vethe1']);
+    overlay.audit();
+    await settle();
+    expect(overlay.missingPorts).toEqual(['vethe1', 'vethe2']);
   });
 
   it('removes the namespace with the last container', async () => {
