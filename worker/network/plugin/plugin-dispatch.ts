@@ -49,7 +49,8 @@ export async function dispatch(path: string, text: string, backend: PluginBacken
 }
 
 function parseBody(method: PluginMethod, text: string): { value: unknown } | { problem: string } {
-  if (text.trim() === '') return { problem: `${method}: empty request` };
+  if (text.trim() === '')
+    return { problem: 'the call was cut off, and repeated by the engine without its contents: try again' };
   let json: unknown;
   try {
     json = JSON.parse(text);
