@@ -7,6 +7,16 @@ const AWAY_MS = { min: 0, max: 3_000 };
 const DOWN_MS = { min: 500, max: 10_000 };
 const DRAINED_MS = { min: 1_000, max: 5_000 };
 
+/** What somebody does to an overlay by hand, with SPACE for its namespace. */
+const MEDDLING = [
+  'ip netns del SPACE',
+  'for port in $(ip -n SPACE -br link | grep -o "^veth[0-9a-f]*"); do ip -n SPACE link del $port; done',
+  'ip -n SPACE link del br0',
+  'ip -n SPACE link del vxlan1',
+  'ip -n SPACE link set br0 down',
+  'ip -n SPACE neigh flush dev vxlan1 nud permanent',
+];
+
 /** Those of the managers' chaos, which are as good for any host; and what happens to engines, containers and whole machines. */
 export const SOAK_FAULTS: Readonly<Record<string, Fault<SoakSwarm>>> = {
   ...onAny(FAULTS),
@@ -39,6 +49,13 @@ export const SOAK_FAULTS: Readonly<Record<string, Fault<SoakSwarm>>> = {
   /** Those of tasks and others alike. */
   async 'kill-containers'(_swarm, victim) {
     await victim.exec(['sh', '-c', 'ids=$(docker ps -q); [ -z "$ids" ] || docker kill $ids'], { check: false });
+  },
+  async meddle(_swarm, victim, random) {
+    const { stdout } = await victim.exec(['ip', 'netns', 'list'], { check: false });
+    const space = random.pick(stdout.match(/^1-\w{10}/gm) ?? []);
+    const command = random.pick(MEDDLING);
+    if (space === undefined || command === undefined) return;
+    await victim.exec(['sh', '-c', command.replaceAll('SPACE', space)], { check: false });
   },
   async drain(swarm, victim, random) {
     await setAvailability(swarm, victim, random, 'drain');
