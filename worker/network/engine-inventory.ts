@@ -13,8 +13,8 @@ export interface EngineEndpoint {
   /** IPv6, CIDR. */
   address6?: string;
   mac: string;
-  /** Empty when it is not known. */
-  sandboxKey: string;
+  /** What the engine has it under; while a container is being connected that is not the container's ID. */
+  containerId: string;
 }
 
 /** As `GET /networks/ID` shows a network. */
@@ -36,16 +36,16 @@ export function inventoryOf(inspected: readonly InspectedNetwork[], option = 'wa
   return {
     networks: known.map(({ localNetworkId, networkId }) => ({ localNetworkId, networkId })),
     endpoints: known.flatMap(({ network, networkId, localNetworkId }) =>
-      Object.values(network.Containers ?? {})
-        .filter((endpoint) => endpoint.EndpointID !== '' && endpoint.IPv4Address !== '')
-        .map((endpoint) => ({
+      Object.entries(network.Containers ?? {})
+        .filter(([, endpoint]) => endpoint.EndpointID !== '' && endpoint.IPv4Address !== '')
+        .map(([containerId, endpoint]) => ({
           endpointId: endpoint.EndpointID,
           localNetworkId,
           networkId,
           address: endpoint.IPv4Address,
           ...(endpoint.IPv6Address ? { address6: endpoint.IPv6Address } : {}),
           mac: endpoint.MacAddress.toLowerCase(),
-          sandboxKey: '',
+          containerId,
         })),
     ),
   };

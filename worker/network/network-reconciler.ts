@@ -18,6 +18,8 @@ const BACKOFF = { minMs: 1_000, maxMs: 30_000, factor: 2, jitter: 0 };
 export interface NetworkReconcilerModules {
   /** What the engine has. Must fail, and not be empty, when the engine cannot be asked. */
   inventory(): Promise<EngineInventory>;
+  /** Path of a container's network namespace; empty for one that does not run. */
+  sandboxOf(containerId: string): Promise<string>;
   endpoints: Endpoints;
   networks: KnownNetworks;
   leases: LeaseBook;
@@ -134,23 +136,32 @@ export class NetworkReconciler implements Startable {
     const { endpoints, leases, networks } = this.#modules;
     const known = endpoints.get(found.endpointId);
     if (known !== undefined) {
-      const { sandboxKey } = found;
-      const lacksKey = known.state === 'joined' && known.sandboxKey === '' && sandboxKey !== '';
-      if (lacksKey) await endpoints.put({ ...known, sandboxKey });
+      const sandboxKey = known.state === 'joined' && known.sandboxKey === '' ? await this.#sandboxKey(found) : '';
+      if (sandboxKey !== '' && endpoints.get(found.endpointId) === known) await endpoints.put({ ...known, sandboxKey });
       return true;
     }
     if (networks.facts(found.networkId) === undefined) return false;
     const lease = leases.find(found.networkId, found.address);
+    const { containerId: _, ...endpoint } = found;
     const mac = isMac(found.mac) ? found.mac : macOf(withoutPrefix(found.address));
     await endpoints.put({
-      ...found,
+      ...endpoint,
       mac,
+      sandboxKey: await this.#sandboxKey(found),
       state: 'joined',
       ...(lease === undefined ? {} : { leaseReference: lease.reference }),
     });
     await this.#modules.resume(found.networkId);
     this.#log.info({ endpoint: found.endpointId, network: found.networkId }, 'took up an endpoint of the engine');
     return true;
+  }
+
+  /** What cannot be found out now is asked again at the next comparison. */
+  async #sandboxKey({ endpointId, containerId }: EngineEndpoint): Promise<string> {
+    return this.#modules.sandboxOf(containerId).catch((error: unknown) => {
+      this.#log.debug({ endpoint: endpointId, error: messageOf(error) }, 'namespace of a container is not known yet');
+      return '';
+    });
   }
 
   async #removeEndpoints(before: ReadonlySet<string>, inventory: EngineInventory): Promise<void> {

@@ -265,6 +265,7 @@ export class WorkerNetwork implements Startable {
     const down = { endpoints: this.#endpoints, dataPath: this.#overlays, log };
     return new NetworkReconciler({
       inventory,
+      sandboxOf: this.#modules.sandboxOf ?? (() => Promise.resolve('')),
       endpoints: this.#endpoints,
       networks: this.#networks,
       leases: this.#leases,

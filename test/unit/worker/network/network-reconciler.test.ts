@@ -14,7 +14,7 @@ const FOUND: EngineEndpoint = {
   networkId: NETWORK_ID,
   address: '10.0.1.20/24',
   mac: '02:42:0a:00:01:14',
-  sandboxKey: '',
+  containerId: 'c1',
 };
 
 let parts: NetworkParts;
@@ -71,9 +71,11 @@ async function lease(): Promise<string> {
 describe('NetworkReconciler', () => {
   it('takes up endpoints and networks that only the engine knows', async () => {
     endpoints = [FOUND];
+    parts.sandboxes.set('c1', '/var/run/docker/netns/x');
     await network.start();
     await until(() => parts.kernel.done.length > 0);
-    expect(network.endpoint('e1')).toMatchObject({ state: 'joined', address: '10.0.1.20/24' });
+    const sandboxKey = '/var/run/docker/netns/x';
+    expect(network.endpoint('e1')).toMatchObject({ state: 'joined', address: '10.0.1.20/24', sandboxKey });
     expect(parts.table.own.get('e1')).toMatchObject({ address: '10.0.1.20' });
     await lease();
   });
@@ -185,7 +187,8 @@ describe('NetworkReconciler', () => {
     await network.start();
     await until(() => network.endpoint('e1') !== undefined && looks === 1);
     await settle();
-    endpoints = [{ ...FOUND, sandboxKey: '/var/run/docker/netns/x' }];
+    expect(network.endpoint('e1')?.sandboxKey).toBe('');
+    parts.sandboxes.set('c1', '/var/run/docker/netns/x');
     network.engineReconnected();
     await until(() => network.endpoint('e1')?.sandboxKey === '/var/run/docker/netns/x');
   });

@@ -13,11 +13,7 @@ let network: WorkerNetwork;
 beforeEach(() => {
   parts = new NetworkParts();
   parts.kernel.adjacent.set(NEAR, NEAR_MAC);
-  parts.inventory = () =>
-    Promise.resolve({
-      networks: [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }],
-      endpoints: network.endpoints(),
-    });
+  parts.twins = [{ localNetworkId: LOCAL_ID, networkId: NETWORK_ID }];
 });
 
 afterEach(async () => {
