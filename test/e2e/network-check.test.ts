@@ -260,6 +260,18 @@ describe('network check', () => {
       await untilClean(a);
     });
 
+    it('has it again also after the daemon has lost its list of endpoints', async () => {
+      const [a, b] = hosts();
+      await b.stopService('daemon', 'SIGKILL');
+      await b.exec(['sh', '-c', 'rm /var/lib/waggle/network/endpoints/*']);
+      await b.startDaemon();
+      await untilClean(a);
+      await untilPings(b, 'b6', 'a6');
+      await b.exec(['ip', '-n', space, 'link', 'del', await portIn(space)]);
+      await untilPings(b, 'b6', 'a6');
+      expect(await insides(b, 'b6')).toEqual(whole);
+    });
+
     it('can be disconnected and removed as if nothing had been', async () => {
       const [a, b] = hosts();
       await b.docker(['network', 'disconnect', 'six', 'b6']);
