@@ -1,3 +1,4 @@
+import { ConnectDeadline } from '../../proto/rpc/connect-deadline.ts';
 import type { TlsSource } from '../../proto/rpc/credentials.ts';
 import { ManagerConnection } from '../../proto/rpc/manager-connection.ts';
 import { NO_LEADER } from '../../proto/rpc/no-leader.ts';
@@ -20,6 +21,7 @@ export interface LeaderControlModules {
 
 interface Link {
   connection: ManagerConnection;
+  deadline: ConnectDeadline;
   /** The next operation opens another one after its end. */
   stream: ControlStream | undefined;
 }
@@ -85,9 +87,11 @@ export class LeaderControl implements OperationRunner, Startable {
   #connect(): Link {
     const address = this.#modules.leader();
     if (address === undefined) throw new WaggleError('unknown', NO_LEADER);
-    if (this.#link?.connection.address === address) return this.#link;
-    close(this.#link);
-    this.#link = { connection: new ManagerConnection(address, this.#modules.source.tls()), stream: undefined };
+    const link = this.#link;
+    if (link?.connection.address === address && !link.deadline.passed(link.connection.channel)) return link;
+    close(link);
+    const connection = new ManagerConnection(address, this.#modules.source.tls());
+    this.#link = { connection, deadline: new ConnectDeadline(this.#modules.clock), stream: undefined };
     return this.#link;
   }
 }

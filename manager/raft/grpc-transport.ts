@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { ConnectDeadline } from '../../proto/rpc/connect-deadline.ts';
 import { CHANNEL_OPTIONS, MAX_MESSAGE_BYTES, nodeCredentials, type TlsSource } from '../../proto/rpc/credentials.ts';
 import { raftService } from '../../proto/rpc/services.ts';
 import { fromServiceError, isOtherSwarm } from '../../proto/rpc/status.ts';
@@ -22,6 +23,7 @@ type Client = InstanceType<typeof raftService.Client>;
 interface Peer {
   address: string;
   client: Client;
+  deadline: ConnectDeadline;
   /** Appends, which may be large, and all the rest, which must not wait behind them. */
   appends: PeerSender;
   urgent: PeerSender;
@@ -33,6 +35,8 @@ export interface GrpcTransportModules {
   unreachable: (id: RaftId) => void;
   /** host:port at which the others reach this member; they are told, in case it has moved. */
   address?: () => string;
+  /** Default: CONNECT_WITHIN_MS. */
+  connectWithinMs?: number;
   clock: Clock;
   log: Log;
 }
@@ -135,7 +139,15 @@ export class GrpcTransport implements RaftTransport, Startable {
   #peer(id: RaftId): Peer | undefined {
     const address = this.#addressOf(id);
     const known = this.#peers.get(id);
-    if (address === undefined || known !== undefined) return known;
+    if (known?.deadline.passed(known.client.getChannel()) === true) {
+      this.#modules.log.debug({ peer: id, address: known.address }, 'a manager could not be connected to in time');
+      this.#close(id, known);
+      this.#modules.unreachable(id);
+    } else if (address === undefined || known !== undefined) return known;
+    return address === undefined ? undefined : this.#open(id, address);
+  }
+
+  #open(id: RaftId, address: string): Peer {
     const client = new raftService.Client(address, nodeCredentials(this.#modules.source.tls()), OPTIONS);
     let isWarned = false;
     const broken = (thrown: Error): void => {
@@ -153,6 +165,7 @@ export class GrpcTransport implements RaftTransport, Startable {
     const peer: Peer = {
       address,
       client,
+      deadline: new ConnectDeadline(this.#modules.clock, this.#modules.connectWithinMs),
       appends: new PeerSender(options, open, broken),
       urgent: new PeerSender(options, open, broken),
     };

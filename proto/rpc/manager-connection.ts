@@ -16,14 +16,15 @@ export class ManagerConnection {
   readonly resources: InstanceType<typeof resourceAllocatorService.Client>;
   readonly control: InstanceType<typeof controlService.Client>;
   readonly nodeCa: InstanceType<typeof nodeCaService.Client>;
-  readonly #channel: Channel;
+  /** For ConnectDeadline, where one connection is used for long. */
+  readonly channel: Channel;
 
   /** @param address host:port. */
   constructor(address: string, material: TlsMaterial) {
     const credentials: ChannelCredentials = nodeCredentials(material);
     this.address = address;
-    this.#channel = new Channel(address, credentials, CHANNEL_OPTIONS);
-    const options = { channelOverride: this.#channel };
+    this.channel = new Channel(address, credentials, CHANNEL_OPTIONS);
+    const options = { channelOverride: this.channel };
     this.dispatcher = new dispatcherService.Client(address, credentials, options);
     this.diagnosis = new diagnosisService.Client(address, credentials, options);
     this.resources = new resourceAllocatorService.Client(address, credentials, options);
@@ -33,6 +34,6 @@ export class ManagerConnection {
 
   /** Calls under way fail. */
   close(): void {
-    this.#channel.close();
+    this.channel.close();
   }
 }

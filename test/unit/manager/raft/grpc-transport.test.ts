@@ -1,3 +1,4 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { InstallSnapshot, Message } from '../../../../manager/raft/core/message.ts';
 import { configurationOf, entry } from './core/core-fixture.ts';
@@ -89,6 +90,35 @@ describe('GrpcTransport', () => {
     }, WAIT);
     // What was sent meanwhile is lost, not late.
     expect(contextsOf(again)).not.toContain(2);
+  });
+
+  it('gives a handshake up whose answer never comes, and begins another one', async () => {
+    const two = await start(2);
+    const sockets = new Set<Socket>();
+    let isMute = true;
+    // What a network is that loses one side's words, and then a peer that has given up: nothing ever comes back.
+    const keep = (socket: Socket): Socket => {
+      sockets.add(socket.on('error', () => undefined));
+      return socket;
+    };
+    const relay = createServer((socket) => {
+      keep(socket);
+      if (!isMute) socket.pipe(keep(connect(Number(two.address.split(':')[1]), '127.0.0.1'))).pipe(socket);
+    });
+    await new Promise<void>((done) => relay.listen(0, '127.0.0.1', done));
+    const one = await start(1, { connectWithinMs: 300 });
+    one.transport.setMembers(new Map([[2, `127.0.0.1:${(relay.address() as AddressInfo).port}`]]));
+    let context = 0;
+    const beats = async (done: () => void): Promise<void> =>
+      vi.waitFor(() => {
+        one.transport.send([beat(2, context++)]);
+        done();
+      }, WAIT);
+    await beats(() => expect(one.recorder.away).toContain(2));
+    isMute = false;
+    await beats(() => expect(contextsOf(two).length).toBeGreaterThan(0));
+    relay.close();
+    for (const socket of sockets) socket.destroy();
   });
 
   it('uses a renewed certificate for what comes next', async () => {

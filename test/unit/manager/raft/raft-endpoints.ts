@@ -87,6 +87,7 @@ export interface EndpointOptions {
   nodeOf?: (id: RaftId) => string | undefined;
   /** What it says of itself, when not its own address. */
   says?: string;
+  connectWithinMs?: number;
 }
 
 /** One manager's end of the Raft connections, on the loopback, with TLS as in a swarm. */
@@ -115,6 +116,7 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
     source,
     unreachable: (peer) => recorder.unreachable(peer),
     address: () => options.says ?? `127.0.0.1:${server.port}`,
+    ...(options.connectWithinMs === undefined ? {} : { connectWithinMs: options.connectWithinMs }),
     clock: systemClock,
     log: silentLog,
   });
