@@ -38,6 +38,8 @@ export class RepairLoop {
     this.#again = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
+      // It may have come just when the last pass had ended.
+      if (this.#again) this.refresh();
     });
   }
 

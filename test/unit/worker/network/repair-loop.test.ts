@@ -43,6 +43,23 @@ describe('a repair loop', () => {
     expect(passes).toHaveLength(2);
   });
 
+  const moments = [0, 1, 2, 3, 4, 5].flatMap((turns) => [
+    { id: `${turns} turns after a pass`, turns, error: undefined },
+    { id: `${turns} turns after a pass that failed`, turns, error: new Error('broken') },
+  ]);
+  it.each(moments)('loses no reason that comes $id', async ({ turns, error }) => {
+    loop.refresh();
+    if (error === undefined) passes[0]?.resolve();
+    else passes[0]?.reject(error);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    let done = false;
+    const run = loop.run().finally(() => (done = true));
+    await clock.advance(0);
+    expect([passes.length, done]).toEqual([2, false]);
+    await end(1);
+    await run;
+  });
+
   it('tries again what has failed, later each time, and from the beginning after a success', async () => {
     const waits: number[] = [];
     const run = loop.run();
