@@ -1,13 +1,14 @@
 import { isIP } from 'node:net';
 import { isTunnelAddress, isTunnelKey, tunnelPort, tunnelVxlanPort } from '../../../proto/objects/tunnel.ts';
+import type { BackoffOptions } from '../../../proto/runtime/backoff.ts';
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import { RepairLoop } from '../../../proto/runtime/repair-loop.ts';
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
 import { Drift } from '../drift.ts';
 import type { VxlanPath } from '../overlay/overlay-state.ts';
-import { RepairLoop } from '../repair-loop.ts';
 import { planTunnel } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
 import { loadTunnelKeys, makeNextTunnelKey, removeTunnelKeys, replaceTunnelKey, type TunnelKey } from './tunnel-key.ts';
@@ -20,6 +21,7 @@ const OVERHEAD_BYTES_IPV6 = 80;
 const DEFAULT_UNDERLAY_MTU = 1500;
 /** A packet's length has 16 bits, and wireguard-go's buffers are no longer. */
 const MAX_MTU = 65_000;
+const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
 /** How often a host without a tunnel looks whether it could have one: tasks may wait for one that cannot. */
 const CAPABILITY_MS = { able: 30_000, unable: 5_000 };
 
@@ -83,6 +85,7 @@ export class Tunnel {
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/encryption' });
     this.#loop = new RepairLoop({
+      backoff: BACKOFF,
       clock: modules.clock,
       random: modules.random,
       pass: async () => {
