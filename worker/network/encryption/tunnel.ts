@@ -18,7 +18,6 @@ import type { DesiredTunnel, ObservedTunnel, TunnelOperation } from './tunnel-st
 /** Outer IPv4 and UDP headers, and WireGuard's header and authentication tag (Donenfeld 2017, section 5.4.6); IPv6 is 20 more. */
 const OVERHEAD_BYTES = 60;
 const OVERHEAD_BYTES_IPV6 = 80;
-const DEFAULT_UNDERLAY_MTU = 1500;
 /** A packet's length has 16 bits, and wireguard-go's buffers are no longer. */
 const MAX_MTU = 65_000;
 const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
@@ -67,8 +66,9 @@ export class Tunnel {
   #swarm: { address: string; dataPathPort: number; members: readonly TunnelMember[] } | undefined;
   /** The key that other hosts know this one by. */
   #told: string | undefined;
-  #underlayMtu = DEFAULT_UNDERLAY_MTU;
   #need: TunnelNeed = 'kept';
+  /** Told together with the need, before which nothing is made. */
+  #underlayMtu = 0;
   /** The tunnel that the last pass left behind; undefined when it failed, or nothing needs one. */
   #open: DesiredTunnel | undefined;
   /** Nothing of the tunnel was left when it was last looked at. */
