@@ -1,3 +1,5 @@
+import type { Command } from 'commander';
+import { collect } from '../command.ts';
 import type { Context } from '../context.ts';
 import { naturalOrder } from '../format/natural-order.ts';
 import { type Column, type ListingOptions, printListing } from '../format/listing.ts';
@@ -23,10 +25,21 @@ export interface ApiTask {
   };
 }
 
+/** As `addTaskListingFlags` parses them. */
 export interface TaskListingFlags extends ListingOptions {
-  noResolve?: boolean;
+  filter?: string[];
   trunc?: boolean;
   resolve?: boolean;
+}
+
+/** What `service ps` and `node ps` can be told. */
+export function addTaskListingFlags(command: Command): Command {
+  return command
+    .option('-f, --filter <filter>', 'Filter output based on conditions provided', collect)
+    .option('--format <template>', 'Pretty-print tasks using a Go template')
+    .option('--no-resolve', 'Do not map IDs to Names')
+    .option('--no-trunc', 'Do not truncate output')
+    .option('-q, --quiet', 'Only display task IDs');
 }
 
 interface Row {

@@ -25,8 +25,8 @@ const ANSWER_MS = 5_000;
 const STARTING_MS = 1_500;
 
 /**
- * One node: after the lock on its directory the plugin's socket first, since an engine that starts looks for it; then the connection to the engine, the
- * membership of the swarm, and last the API, whose socket says that the node is ready.
+ * One node: after the lock on its directory the plugin's socket first, since an engine that starts looks for it; then the connection
+ * to the engine, the membership of the swarm, and last the API, whose socket says that the node is ready.
  */
 export class Daemon implements Startable {
   readonly #options: DaemonOptions;

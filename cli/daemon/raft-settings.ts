@@ -52,8 +52,6 @@ export class RaftSettingsLoop implements Startable {
       name: 'raft-settings',
       tables: ['clusters'],
       debounceMs: 0,
-      onView: () => undefined,
-      onEvents: () => undefined,
       async tick() {
         raft.configure(raftSettings(store.view(clusterOf)?.Spec.Raft));
         await Promise.resolve();

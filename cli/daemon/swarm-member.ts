@@ -139,25 +139,21 @@ export class SwarmMember implements Startable {
     await attempt;
   }
 
-  async stop(): Promise<void> {
-    this.#unsubscribe();
-    this.#abort.abort(new WaggleError('aborted', 'the node stops'));
-    await this.#changing;
-    await this.worker.stop();
-    await this.#manager?.stop();
+  stop(): Promise<void> {
+    return this.#end('the node stops', () => this.worker.stop());
   }
 
   /** Everything of the swarm is gone from this host when it resolves, but for the files of identity and state. */
-  async leave(): Promise<void> {
-    this.#unsubscribe();
-    this.#abort.abort(new WaggleError('aborted', 'the node leaves the swarm'));
-    await this.#changing;
-    await this.worker.leave();
-    await this.#manager?.stop();
+  leave(): Promise<void> {
+    return this.#end('the node leaves the swarm', () => this.worker.leave());
   }
 
-  #unsubscribe(): void {
+  async #end(reason: string, endWorker: () => Promise<void>): Promise<void> {
     for (const unsubscribe of this.#unsubscribes.splice(0)) unsubscribe();
+    this.#abort.abort(new WaggleError('aborted', reason));
+    await this.#changing;
+    await endWorker();
+    await this.#manager?.stop();
   }
 
   /** A manager that was removed must not go on as one: it would vie for a leadership that it can no longer have. */

@@ -48,8 +48,6 @@ export class KeyManager implements Startable {
       name: 'keymanager',
       tables: ['clusters'],
       debounceMs: 0,
-      onView: () => undefined,
-      onEvents: () => undefined,
       tick: () => this.#rotate(),
     };
     this.#loop = new ControlLoop(body, modules);

@@ -26,8 +26,6 @@ export class LockKeeper implements Startable {
       name: 'lock-keeper',
       tables: ['clusters'],
       debounceMs: 0,
-      onView: () => undefined,
-      onEvents: () => undefined,
       tick: async () => {
         const lock = store.view(lockOf);
         if (lock !== undefined && lock.version > file.lockVersion) await file.relock(lock);

@@ -36,7 +36,6 @@ export class RoleManager implements Startable {
       tables: ['nodes'],
       debounceMs: 20,
       onView: () => this.#begin(),
-      onEvents: () => undefined,
       tick: () => this.#tick(),
     };
     this.#loop = new ControlLoop(body, modules);

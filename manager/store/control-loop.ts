@@ -16,10 +16,10 @@ export interface LoopBody {
   tables: readonly TableName[];
   /** How long a tick waits after an event, so that a burst of changes is worked off in one pass. */
   debounceMs: number;
-  /** First pass: forget everything, mark what is out of order in committed state. */
-  onView(tx: ReadTx): void;
-  /** Marks what the events touch. Must not change the store. */
-  onEvents(events: readonly StoreEvent[]): void;
+  /** First pass: forget everything, mark what is out of order in committed state. Absent where a tick looks at everything. */
+  onView?(tx: ReadTx): void;
+  /** Marks what the events touch. Must not change the store. Absent as `onView`. */
+  onEvents?(events: readonly StoreEvent[]): void;
   /** Works off what is dirty; what fails stays dirty. @returns milliseconds until it wants to run again without an event. */
   tick(): Promise<number | undefined>;
 }
@@ -69,7 +69,7 @@ export class ControlLoop implements Startable {
   }
 
   async #watchAndTick(): Promise<void> {
-    const { watch } = this.#store.viewAndWatch((tx) => this.#body.onView(tx), this.#body.tables);
+    const { watch } = this.#store.viewAndWatch((tx) => this.#body.onView?.(tx), this.#body.tables);
     this.#watch = watch;
     let failure: unknown;
     const consuming = this.#consume(watch).catch((error: unknown) => {
@@ -94,7 +94,7 @@ export class ControlLoop implements Startable {
 
   async #consume(watch: Watch): Promise<void> {
     for await (const events of watch) {
-      this.#body.onEvents(events);
+      this.#body.onEvents?.(events);
       this.#schedule(this.#body.debounceMs);
       this.#wake?.();
     }

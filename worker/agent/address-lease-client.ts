@@ -4,6 +4,7 @@ import { callUnary } from '../../proto/rpc/unary.ts';
 import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
 import { type Clock, sleep } from '../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
+import { firstFound } from '../../proto/runtime/first-found.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
@@ -38,8 +39,8 @@ export class AddressLeaseClient implements AddressLeases, Startable {
   /** Not known to the manager yet, by `network/address`. */
   readonly #releases = new Map<string, HeldAddress>();
   readonly #abort = new AbortController();
-  readonly #waiting = new Set<() => void>();
-  readonly #releaseWaiters = new Set<{ key: string; resolve: () => void }>();
+  /** Told when there is a connection, a release need not be sent any more, or everything stops. */
+  readonly #listeners = new Set<() => void>();
   #connection: Connection | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #releasing: Promise<void> | undefined;
@@ -58,8 +59,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
   async stop(): Promise<void> {
     this.#abort.abort(new WaggleError('unavailable', 'the agent stops'));
     this.attach(undefined);
-    for (const wake of this.#waiting) wake();
-    for (const { resolve } of this.#releaseWaiters) resolve();
+    this.#announce();
     await this.#releasing;
     await this.#turn.catch(() => undefined);
     await this.#table.settle();
@@ -69,14 +69,14 @@ export class AddressLeaseClient implements AddressLeases, Startable {
   attach(connection: Connection | undefined): void {
     this.#connection = connection;
     if (connection === undefined) return;
-    for (const wake of this.#waiting) wake();
+    this.#announce();
     this.#releaseAll();
   }
 
   async allocate(networkId: string, address: string | undefined, reference: string, ipv6 = false): Promise<string> {
     const deadline = this.#clock.monotonic() + PATIENCE_MS;
     for (;;) {
-      await this.#connected(deadline);
+      await this.#until(() => this.#connection !== undefined, deadline - this.#clock.monotonic());
       try {
         return await this.#allocateNow(networkId, address, reference, ipv6);
       } catch (error) {
@@ -115,14 +115,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
 
   async untilReleased(networkId: string, address: string): Promise<void> {
     const key = keyOf(networkId, address);
-    if (!this.#releases.has(key) || this.#connection === undefined || this.#abort.signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const waiter = { key, resolve };
-    this.#releaseWaiters.add(waiter);
-    const cancel = this.#clock.after(RELEASED_WITHIN_MS, resolve);
-    await promise;
-    cancel();
-    this.#releaseWaiters.delete(waiter);
+    if (this.#connection !== undefined) await this.#until(() => !this.#releases.has(key), RELEASED_WITHIN_MS);
   }
 
   /**
@@ -180,7 +173,7 @@ export class AddressLeaseClient implements AddressLeases, Startable {
   /** The manager knows, or need not know any more. */
   async #forget(key: string): Promise<void> {
     this.#releases.delete(key);
-    for (const waiter of this.#releaseWaiters) if (waiter.key === key) waiter.resolve();
+    this.#announce();
     await this.#table.delete(key);
   }
 
@@ -190,14 +183,18 @@ export class AddressLeaseClient implements AddressLeases, Startable {
     return result;
   }
 
-  async #connected(deadline: number): Promise<void> {
-    if (this.#connection !== undefined || this.#abort.signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#clock.after(Math.max(0, deadline - this.#clock.monotonic()), resolve);
-    this.#waiting.add(resolve);
-    await promise;
-    this.#waiting.delete(resolve);
-    cancel();
+  /** Resolves too when time is up, or this stops. */
+  async #until(condition: () => boolean, waitMs: number): Promise<void> {
+    const look = (): true | undefined => condition() || this.#abort.signal.aborted || undefined;
+    if (look()) return;
+    await firstFound({ waitMs: Math.max(0, waitMs), clock: this.#clock }, look, (listener) => {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    });
+  }
+
+  #announce(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #manager(): Connection {

@@ -21,8 +21,9 @@ export interface NodeDescriberModules {
 }
 
 /**
- * What this node is, by its engine, which is asked again as long as anybody relies on what it said. An engine that starts answers nobody until its containers are up, and these may need an address,
- * which only a manager gives: so where a description is known, of an earlier life too, it is given out until the engine answers.
+ * What this node is, by its engine, which is asked again as long as anybody relies on what it said. An engine that starts answers
+ * nobody until its containers are up, and these may need an address, which only a manager gives: so where a description is known, of
+ * an earlier life too, it is given out until the engine answers.
  */
 export class NodeDescriber {
   readonly #modules: NodeDescriberModules;

@@ -5,6 +5,7 @@ import { messageOf, WaggleError } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
 import type { Random } from '../../proto/runtime/random.ts';
+import { RepairLoop } from '../../proto/runtime/repair-loop.ts';
 import type { Executor } from '../exec/controller.ts';
 import type { AssignedNetwork } from '../network/assigned-network.ts';
 import { AssignedStore } from './assigned-store.ts';
@@ -37,12 +38,21 @@ export class TaskManager implements Startable {
   /** Records of removed tasks that are on their way off the disk. */
   readonly #forgetting = new Set<Promise<void>>();
   readonly #abort = new AbortController();
-  #writing: Promise<void> | undefined;
+  /** Until the files of networks say what memory says. */
+  readonly #writing: RepairLoop;
   #sweeping: Promise<void> | undefined;
   #emptied: (() => void) | undefined;
 
   constructor(modules: TaskManagerModules) {
     this.#modules = modules;
+    const { clock, random, log } = modules;
+    this.#writing = new RepairLoop({
+      backoff: RETRY,
+      clock,
+      random,
+      pass: () => this.#writeNetworks(),
+      failed: (error, retryMs) => log.warn({ error, retryMs }, 'networks are not on disk yet, tried again'),
+    });
   }
 
   /** Takes up what the disk knows and reports it once more. */
@@ -67,7 +77,7 @@ export class TaskManager implements Startable {
     this.#abort.abort(new WaggleError('aborted', 'the agent stops'));
     await Promise.all([...this.#workers.values()].map((worker) => worker.stop()));
     await Promise.all(this.#forgetting);
-    await this.#writing;
+    await this.#writing.stop();
     await this.#sweeping;
   }
 
@@ -110,7 +120,6 @@ export class TaskManager implements Startable {
     while (this.#workers.size > 0) await this.#oneIsGone(signal);
     for (const id of [...this.assigned.networks.keys()]) this.#dropNetwork(id);
     this.assigned.announce();
-    await this.#writing;
     await this.stop();
     await this.#modules.db.destroy();
   }
@@ -178,29 +187,16 @@ export class TaskManager implements Startable {
 
   #markNetwork(id: string): void {
     this.#dirtyNetworks.add(id);
-    this.#writing ??= this.#writeNetworks().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing.refresh();
   }
 
-  /** Until every file says what memory says; a failed write is tried again. */
   async #writeNetworks(): Promise<void> {
-    const { db, clock, random, log } = this.#modules;
-    for (let failures = 0; this.#dirtyNetworks.size > 0 && !this.#abort.signal.aborted; ) {
-      const [id] = this.#dirtyNetworks;
-      if (id === undefined) return;
-      this.#dirtyNetworks.delete(id);
+    const { networks } = this.#modules.db;
+    for (const id of [...this.#dirtyNetworks]) {
       const network = this.assigned.networks.get(id);
-      try {
-        await (network === undefined ? db.networks.delete(id) : db.networks.put(id, network));
-        failures = 0;
-      } catch (error) {
-        this.#dirtyNetworks.add(id);
-        failures++;
-        log.warn({ network: id, error: messageOf(error), failures }, 'network not on disk yet, tried again');
-        const delay = backoffDelayMs(RETRY, failures, random());
-        await sleep(clock, delay, this.#abort.signal).catch(() => undefined);
-      }
+      await (network === undefined ? networks.delete(id) : networks.put(id, network));
+      // It may have changed meanwhile.
+      if (this.assigned.networks.get(id) === network) this.#dirtyNetworks.delete(id);
     }
   }
 

@@ -123,7 +123,6 @@ export class EndpointGossip implements EndpointTable, Startable {
     this.#flushSoon();
   }
 
-  /** The first look at a network makes this node hold it: its records come within a round trip, and are announced. */
   network(networkId: string): readonly EndpointRecord[] {
     this.#need(networkId);
     return this.#core.network(networkId);

@@ -39,11 +39,15 @@ export interface EndpointTable {
   /** Publishes or republishes; the same content again is no change. */
   publish(endpoint: LocalEndpoint): void;
   withdraw(networkId: string, endpointId: string): void;
-  /** Live records of one network, own ones included. */
+  /**
+   * Live records of one network, own ones included. The first look at a network makes this node hold it, and tell the swarm so: what
+   * others have comes within a round trip, and is announced. Without a record of its own it ceases some minutes after the last look.
+   */
   network(networkId: string): readonly EndpointRecord[];
   /**
    * Where the containers of one network can be reached: the records of `network`, and those of owners that are silent. Their daemon may
-   * be down while their containers run on, so the kernel keeps the way to them until somebody else has the address.
+   * be down while their containers run on, so the kernel keeps the way to them until somebody else has the address. A look
+   * at the network, as `network` is.
    */
   located(networkId: string): readonly LocatedRecord[];
   /** Called with the networks whose records changed, after the change. Returns the unsubscribe. */

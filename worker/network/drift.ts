@@ -1,10 +1,12 @@
+import { RepairCounts } from './repair-counts.ts';
+
 /**
  * What somebody else has changed of something that is kept as it should be: how the kernel differs from what it was last brought to,
  * whatever is wanted by now. Counted once, by kind, however many passes its repair takes.
  */
 export class Drift<Desired, Observed> {
   readonly #differences: (desired: Desired, observed: Observed) => readonly { kind: string }[];
-  readonly #counts = new Map<string, number>();
+  readonly #repairs = new RepairCounts();
   #reached: { desired: Desired } | undefined;
 
   /** @param differences how the kernel differs from what is desired; by kind. */
@@ -26,12 +28,12 @@ export class Drift<Desired, Observed> {
   note(observed: Observed): boolean {
     const differences = this.#reached === undefined ? [] : this.#differences(this.#reached.desired, observed);
     this.#reached = undefined;
-    for (const { kind } of differences) this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
+    this.#repairs.add(differences.map(({ kind }) => kind));
     return differences.length > 0;
   }
 
   /** What was counted since the start. */
   get counts(): Record<string, number> {
-    return Object.fromEntries([...this.#counts].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    return this.#repairs.toRecord();
   }
 }

@@ -55,8 +55,9 @@ export class DurableRows<T> {
       await this.#table.put(key, row);
     } catch (error) {
       if (this.#rows.get(key) === row) {
-        if (before === undefined) this.#rows.delete(key);
-        else this.#rows.set(key, before);
+        if (before !== undefined) this.#rows.set(key, before);
+        // A file of the row that was there earlier may have waited for its removal.
+        else this.delete(key);
       }
       throw error;
     }
@@ -68,14 +69,16 @@ export class DurableRows<T> {
     void this.#removeFiles();
   }
 
-  /** Resolves when everything that was deleted is off the disk, or the removal has failed and will be repeated. */
+  /** Resolves when what is deleted, and nobody removes yet, is off the disk, or that has failed and will be repeated. */
   async #removeFiles(): Promise<void> {
     for (const key of [...this.#undeleted]) {
+      // It may have been put again meanwhile.
+      if (!this.#undeleted.delete(key)) continue;
       try {
         await this.#table.delete(key);
-        this.#undeleted.delete(key);
         this.#failures = 0;
       } catch (error) {
+        if (!this.#rows.has(key)) this.#undeleted.add(key);
         this.#failures++;
         this.#log.warn({ key, error: messageOf(error) }, 'a row could not be removed from disk and will be');
         this.#cancelRetry?.();

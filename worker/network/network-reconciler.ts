@@ -1,8 +1,9 @@
-import { backoffDelayMs } from '../../proto/runtime/backoff.ts';
+import type { BackoffOptions } from '../../proto/runtime/backoff.ts';
 import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
 import { messageOf } from '../../proto/runtime/errors.ts';
 import type { Startable } from '../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../proto/runtime/log.ts';
+import { RepairLoop } from '../../proto/runtime/repair-loop.ts';
 import { Absences } from './absences.ts';
 import type { EngineEndpoint, EngineInventory } from './engine-inventory.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -13,7 +14,7 @@ import { isMac, macOf, withoutPrefix } from './overlay/address.ts';
 const EVERY_MS = 30_000;
 /** What the engine does not list must still be missing this much later: it may be just being made. */
 const CONFIRM_MS = 10_000;
-const BACKOFF = { minMs: 1_000, maxMs: 30_000, factor: 2, jitter: 0 };
+const BACKOFF: BackoffOptions = { minMs: 1_000, maxMs: 30_000, factor: 2, jitter: 0 };
 
 export interface NetworkReconcilerModules {
   /** What the engine has. Must fail, and not be empty, when the engine cannot be asked. */
@@ -44,16 +45,20 @@ export class NetworkReconciler implements Startable {
   readonly #log: Log;
   readonly #absentEndpoints = new Absences(CONFIRM_MS);
   readonly #absentNetworks = new Absences(CONFIRM_MS);
-  #cancelTimer: CancelTimer | undefined;
-  #running: Promise<void> | undefined;
-  /** Someone has asked for a comparison while one was under way. */
-  #again = false;
-  #failures = 0;
+  readonly #loop: RepairLoop;
+  #cancelNext: CancelTimer | undefined;
   #stopped = true;
 
   constructor(modules: NetworkReconcilerModules) {
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/network' });
+    this.#loop = new RepairLoop({
+      backoff: BACKOFF,
+      clock: modules.clock,
+      random: () => 0,
+      pass: () => this.#pass(),
+      failed: (error) => this.#log.debug({ error }, 'endpoints could not be compared with the engine'),
+    });
   }
 
   /** The first comparison begins now and is not waited for: the engine may be down. */
@@ -65,21 +70,19 @@ export class NetworkReconciler implements Startable {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#cancelTimer?.();
-    await this.#running;
+    this.#cancelNext?.();
+    await this.#loop.stop();
   }
 
   /** Compares now: the engine has come back. */
   wake(): void {
-    if (this.#stopped) return;
-    this.#again = this.#running !== undefined;
-    if (this.#again) return;
-    this.#cancelTimer?.();
-    this.#running = this.#compare().then((delayMs) => {
-      this.#running = undefined;
-      if (this.#again) return this.wake();
-      if (!this.#stopped) this.#cancelTimer = this.#modules.clock.after(delayMs, () => this.wake());
-    });
+    if (!this.#stopped) this.#loop.refresh();
+  }
+
+  async #pass(): Promise<void> {
+    this.#cancelNext?.();
+    const delayMs = await this.#compare();
+    if (!this.#stopped) this.#cancelNext = this.#modules.clock.after(delayMs, () => this.#loop.refresh());
   }
 
   /** @returns when to come again. */
@@ -104,13 +107,8 @@ export class NetworkReconciler implements Startable {
       await this.#removeEndpoints(before, inventory);
       this.#removeNetworks(networksBefore, inventory);
       this.#modules.compared(inventory);
-      this.#failures = 0;
       const missing = this.#absentEndpoints.size + this.#absentNetworks.size;
       return missing + unknown.size > 0 ? CONFIRM_MS : EVERY_MS;
-    } catch (error) {
-      this.#failures++;
-      this.#log.debug({ error: messageOf(error) }, 'endpoints could not be compared with the engine');
-      return backoffDelayMs(BACKOFF, this.#failures, 0);
     } finally {
       unsubscribe();
     }

@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import type { UpdateState } from '../../../proto/objects/service.ts';
 import { sleep, systemClock } from '../../../proto/runtime/clock.ts';
 import { compareTaskStates, type TaskState } from '../../../proto/objects/task-state.ts';
@@ -14,6 +15,19 @@ const NANOSECONDS_PER_MS = 1e6;
 const DEFAULT_MONITOR_NS = 5e9;
 
 const FAILED: readonly UpdateState[] = ['paused', 'rollback_paused'];
+
+/** As `addConvergenceFlags` parses them. */
+export interface ConvergenceFlags {
+  detach?: boolean;
+  quiet?: boolean;
+}
+
+/** Whether a command waits for its service, and whether it shows how far that is. */
+export function addConvergenceFlags(command: Command): Command {
+  return command
+    .option('-d, --detach', 'Exit immediately instead of waiting for the service to converge')
+    .option('-q, --quiet', 'Suppress progress output');
+}
 
 /**
  * Watches a service until everything that was asked of it runs and has run for its monitor period, as `docker service create`

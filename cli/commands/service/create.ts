@@ -3,21 +3,20 @@ import type { Json } from '../../../proto/objects/meta.ts';
 import type { ServiceSpec } from '../../../proto/objects/service.ts';
 import { collect, CommandError, requireArgs, type Verb } from '../../command.ts';
 import { authHeader } from '../../registry-auth.ts';
-import { waitForConvergence } from './convergence.ts';
+import { addConvergenceFlags, type ConvergenceFlags, waitForConvergence } from './convergence.ts';
 import { addCreateListFlags, applyListFlags } from './spec/list-flags.ts';
 import { type HostEnvironment, withHostValues } from './spec/host-environment.ts';
 import { pinImage } from './spec/image-digest.ts';
 import { resolveReferences } from './spec/references.ts';
 import { addScalarFlags, applyScalarFlags } from './spec/scalar-flags.ts';
 
-type Flags = Record<string, Json | undefined> & {
-  name?: string;
-  mode: string;
-  envFile?: string[];
-  detach?: boolean;
-  quiet?: boolean;
-  resolveImage?: boolean;
-};
+type Flags = Record<string, Json | undefined> &
+  ConvergenceFlags & {
+    name?: string;
+    mode: string;
+    envFile?: string[];
+    resolveImage?: boolean;
+  };
 
 export const addCreate: Verb = (noun, act) => {
   const command = noun
@@ -29,10 +28,8 @@ export const addCreate: Verb = (noun, act) => {
     .option('--mode <string>', 'Service mode ("replicated", "global")', 'replicated')
     .option('--env-file <file>', 'Read in a file of environment variables', collect)
     .option('--no-resolve-image', 'Do not query the registry to resolve image digest and supported platforms')
-    .option('--with-registry-auth', 'Send registry authentication details to swarm agents')
-    .option('-d, --detach', 'Exit immediately instead of waiting for the service to converge')
-    .option('-q, --quiet', 'Suppress progress output');
-  addCreateListFlags(addScalarFlags(command)).action(
+    .option('--with-registry-auth', 'Send registry authentication details to swarm agents');
+  addCreateListFlags(addScalarFlags(addConvergenceFlags(command))).action(
     act<Flags>(async (context, flags, args) => {
       requireArgs('service create', args, 1);
       const spec = createSpec(flags, args, process.env);

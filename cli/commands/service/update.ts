@@ -4,22 +4,21 @@ import { CommandError, requireArgs, type Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { authHeader } from '../../registry-auth.ts';
 import { getService, putService } from './api-service.ts';
-import { waitForConvergence } from './convergence.ts';
+import { addConvergenceFlags, type ConvergenceFlags, waitForConvergence } from './convergence.ts';
 import { addUpdateListFlags, applyListFlags } from './spec/list-flags.ts';
 import { type HostEnvironment, withHostValues } from './spec/host-environment.ts';
 import { pinImage } from './spec/image-digest.ts';
 import { resolveReferences } from './spec/references.ts';
 import { addScalarFlags, applyScalarFlags, words } from './spec/scalar-flags.ts';
 
-type Flags = Record<string, Json | undefined> & {
-  image?: string;
-  args?: string;
-  force?: boolean;
-  rollback?: boolean;
-  detach?: boolean;
-  quiet?: boolean;
-  resolveImage?: boolean;
-};
+type Flags = Record<string, Json | undefined> &
+  ConvergenceFlags & {
+    image?: string;
+    args?: string;
+    force?: boolean;
+    rollback?: boolean;
+    resolveImage?: boolean;
+  };
 
 export const addUpdate: Verb = (noun, act) => {
   const command = noun
@@ -31,10 +30,8 @@ export const addUpdate: Verb = (noun, act) => {
     .option('--force', 'Force update even if no changes require it')
     .option('--rollback', 'Rollback to previous specification')
     .option('--no-resolve-image', 'Do not query the registry to resolve image digest and supported platforms')
-    .option('--with-registry-auth', 'Send registry authentication details to swarm agents')
-    .option('-d, --detach', 'Exit immediately instead of waiting for the service to converge')
-    .option('-q, --quiet', 'Suppress progress output');
-  addUpdateListFlags(addScalarFlags(command)).action(
+    .option('--with-registry-auth', 'Send registry authentication details to swarm agents');
+  addUpdateListFlags(addScalarFlags(addConvergenceFlags(command))).action(
     act<Flags>(async (context, flags, args) => {
       requireArgs('service update', args, 1, 1);
       assertRollbackAlone(flags);

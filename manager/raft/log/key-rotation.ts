@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { backoffDelayMs, type BackoffOptions } from '../../../proto/runtime/backoff.ts';
-import { type Clock, sleep } from '../../../proto/runtime/clock.ts';
-import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
+import type { BackoffOptions } from '../../../proto/runtime/backoff.ts';
+import type { Clock } from '../../../proto/runtime/clock.ts';
+import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import { RepairLoop } from '../../../proto/runtime/repair-loop.ts';
 import { type DataKey, type DataKeys, KEY_BYTES } from './data-cipher.ts';
 import type { SqliteLog } from './sqlite-log.ts';
 
-const RETRY: BackoffOptions = { minMs: 500, maxMs: 30_000, factor: 2, jitter: 0.2 };
+const BACKOFF: BackoffOptions = { minMs: 500, maxMs: 30_000, factor: 2, jitter: 0.2 };
 const ID_BYTES = 8;
 
 /** Where the keys of the log are kept. */
@@ -38,13 +39,21 @@ export interface KeyRotationModules {
  */
 export class KeyRotation implements Startable {
   readonly #modules: KeyRotationModules;
-  readonly #abort = new AbortController();
+  readonly #loop: RepairLoop;
   #unsubscribe: (() => void) | undefined;
-  #running: Promise<void> | undefined;
-  #again = false;
 
   constructor(modules: KeyRotationModules) {
     this.#modules = modules;
+    this.#loop = new RepairLoop({
+      backoff: BACKOFF,
+      clock: modules.clock,
+      random: modules.random,
+      pass: () => this.#pass(),
+      failed: (error, retryMs) => {
+        if (retryMs !== undefined)
+          modules.logger.warn({ error, retryMs }, 'the keys of the Raft log are not in order yet');
+      },
+    });
   }
 
   /** Before the log is opened: a new manager's first key is made and on the disk when it resolves. */
@@ -62,40 +71,14 @@ export class KeyRotation implements Startable {
 
   /** With the log open: finishes what an earlier life left, a log that was not encrypted included. Does not wait for it. */
   async start(): Promise<void> {
-    this.#unsubscribe = this.#modules.file.onChange(() => this.#wake());
-    this.#wake();
+    this.#unsubscribe = this.#modules.file.onChange(() => this.#loop.refresh());
+    this.#loop.refresh();
     await Promise.resolve();
   }
 
   async stop(): Promise<void> {
     this.#unsubscribe?.();
-    this.#abort.abort(new WaggleError('aborted', 'key rotation stopped'));
-    await this.#running;
-  }
-
-  #wake(): void {
-    this.#again = true;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-  }
-
-  async #run(): Promise<void> {
-    const { clock, random, logger } = this.#modules;
-    const { signal } = this.#abort;
-    for (let failures = 0; this.#again && !signal.aborted; ) {
-      this.#again = false;
-      try {
-        await this.#pass();
-        failures = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#again = true;
-        failures++;
-        logger.warn({ error: messageOf(error), failures }, 'the keys of the Raft log are not in order yet');
-        await sleep(clock, backoffDelayMs(RETRY, failures, random()), signal).catch(() => undefined);
-      }
-    }
+    await this.#loop.stop();
   }
 
   async #pass(): Promise<void> {

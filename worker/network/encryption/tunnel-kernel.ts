@@ -15,6 +15,6 @@ export interface TunnelKernel {
   observe(): Promise<ObservedTunnel>;
   /** Carries out the operations in order up to the first that fails: a later one may need it. @returns that one. */
   apply(operations: readonly TunnelOperation[]): Promise<TunnelFailure | undefined>;
-  /** Called when a WireGuard process that we started has ended. */
+  /** Called when a WireGuard process that we started, and that came up, has ended. */
   onExit(listener: () => void): void;
 }

@@ -1,13 +1,14 @@
 import { isIP } from 'node:net';
 import { isTunnelAddress, isTunnelKey, tunnelPort, tunnelVxlanPort } from '../../../proto/objects/tunnel.ts';
+import type { BackoffOptions } from '../../../proto/runtime/backoff.ts';
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import { WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import { RepairLoop } from '../../../proto/runtime/repair-loop.ts';
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
 import { Drift } from '../drift.ts';
 import type { VxlanPath } from '../overlay/overlay-state.ts';
-import { RepairLoop } from '../repair-loop.ts';
 import { planTunnel } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
 import { loadTunnelKeys, makeNextTunnelKey, removeTunnelKeys, replaceTunnelKey, type TunnelKey } from './tunnel-key.ts';
@@ -17,9 +18,9 @@ import type { DesiredTunnel, ObservedTunnel, TunnelOperation } from './tunnel-st
 /** Outer IPv4 and UDP headers, and WireGuard's header and authentication tag (Donenfeld 2017, section 5.4.6); IPv6 is 20 more. */
 const OVERHEAD_BYTES = 60;
 const OVERHEAD_BYTES_IPV6 = 80;
-const DEFAULT_UNDERLAY_MTU = 1500;
 /** A packet's length has 16 bits, and wireguard-go's buffers are no longer. */
 const MAX_MTU = 65_000;
+const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
 /** How often a host without a tunnel looks whether it could have one: tasks may wait for one that cannot. */
 const CAPABILITY_MS = { able: 30_000, unable: 5_000 };
 
@@ -65,8 +66,9 @@ export class Tunnel {
   #swarm: { address: string; dataPathPort: number; members: readonly TunnelMember[] } | undefined;
   /** The key that other hosts know this one by. */
   #told: string | undefined;
-  #underlayMtu = DEFAULT_UNDERLAY_MTU;
   #need: TunnelNeed = 'kept';
+  /** Told together with the need, before which nothing is made. */
+  #underlayMtu = 0;
   /** The tunnel that the last pass left behind; undefined when it failed, or nothing needs one. */
   #open: DesiredTunnel | undefined;
   /** Nothing of the tunnel was left when it was last looked at. */
@@ -83,6 +85,7 @@ export class Tunnel {
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/encryption' });
     this.#loop = new RepairLoop({
+      backoff: BACKOFF,
       clock: modules.clock,
       random: modules.random,
       pass: async () => {

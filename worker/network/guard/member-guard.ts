@@ -1,15 +1,17 @@
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
+import type { BackoffOptions } from '../../../proto/runtime/backoff.ts';
 import type { Clock } from '../../../proto/runtime/clock.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import { RepairLoop } from '../../../proto/runtime/repair-loop.ts';
 import { Drift } from '../drift.ts';
 import { isIpv4, isIpv6 } from '../overlay/address.ts';
-import { RepairLoop } from '../repair-loop.ts';
 import type { GuardKernel } from './guard-kernel.ts';
 import type { DesiredGuard, GuardOperation, ObservedGuard } from './guard-state.ts';
 import { MAX_MEMBERS } from './member-ruleset.ts';
 import { guardDifferences, planGuard } from './plan-guard.ts';
 
+const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
 /** How often it is logged at most that packets are refused. */
 const TELL_MS = 60_000;
 
@@ -67,6 +69,7 @@ export class MemberGuard {
     this.#modules = modules;
     this.#log = modules.log.child({ module: 'worker/guard' });
     this.#loop = new RepairLoop({
+      backoff: BACKOFF,
       clock: modules.clock,
       random: modules.random,
       pass: () => this.#pass(),

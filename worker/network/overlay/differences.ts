@@ -30,13 +30,10 @@ export function differencesOf(
   ];
 }
 
-/** The kind of difference that an operation repairs; undefined for a step that only follows from another one. */
-export function repairKind(
-  operation: Operation,
-  all: readonly Operation[],
-  observed: ObservedOverlay,
-): string | undefined {
-  return describe(operation, { namespace: '', all, observed })[0]?.kind;
+/** The kinds of difference that operations repair, one of each; none of a step that only follows from another one. */
+export function repairKinds(operations: readonly Operation[], observed: ObservedOverlay): string[] {
+  const context = { namespace: '', all: operations, observed };
+  return operations.flatMap((operation) => describe(operation, context)[0]?.kind ?? []);
 }
 
 function missingPorts(desired: DesiredOverlay | undefined, observed: ObservedOverlay): Difference[] {

@@ -18,7 +18,8 @@ import {
 import type { HostLink, OverlayKernel } from './overlay-kernel.ts';
 import type { NetworkFacts, VxlanPath } from './overlay-state.ts';
 
-const DEFAULT_MTU = 1500;
+/** Ethernet's, until the data path link has been seen. */
+const DEFAULT_UNDERLAY_MTU = 1500;
 
 export interface HostUnderlayOptions {
   /** Underlay address of this host. */
@@ -59,7 +60,7 @@ export class HostUnderlay {
   readonly #networks: () => NetworksHere;
   readonly #log: Log;
   readonly #adjacency: Adjacency;
-  #mtu = DEFAULT_MTU;
+  #mtu = DEFAULT_UNDERLAY_MTU;
   /** Networks that wait for the tunnel. */
   #opening = 0;
 

@@ -3,7 +3,9 @@ import type { CancelTimer, Clock } from '../../../proto/runtime/clock.ts';
 import { messageOf, WaggleError } from '../../../proto/runtime/errors.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
+import type { RepairCounts } from '../repair-counts.ts';
 import { advance } from './advance.ts';
+import { repairKinds } from './differences.ts';
 import { KernelMemory, type Look } from './kernel-memory.ts';
 import { BRIDGE, namespaceName } from './link-names.ts';
 import { LostLinks } from './lost-links.ts';
@@ -11,7 +13,6 @@ import { MovedAddresses } from './moved-addresses.ts';
 import type { OperationFailure, OverlayKernel, SandboxLink } from './overlay-kernel.ts';
 import type { DesiredOverlay, LocalPort, ObservedOverlay, Operation } from './overlay-state.ts';
 import { plan, planLinks, planRows } from './plan.ts';
-import type { RepairCounts } from './repair-counts.ts';
 import { sameDesired } from './same-desired.ts';
 
 const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
@@ -363,7 +364,7 @@ export class Overlay {
         const link = await this.#modules.kernel.restoreVeth(this.namespace, port, sandbox, mtu);
         if (link === undefined) continue;
         this.#notePort(port, mtu);
-        this.#modules.repairs.count('port missing');
+        this.#modules.repairs.add(['port missing']);
         this.#log.info({ network: this.networkId, port, link }, 'a container has its link again');
       } catch (error) {
         failed.push({ operation: { kind: 'set-up', link: port }, message: messageOf(error) });
@@ -426,7 +427,7 @@ export class Overlay {
   }
 
   #countDrift(drift: readonly Operation[], observed: ObservedOverlay): void {
-    const repairs = this.#modules.repairs.add(drift, observed);
+    const repairs = this.#modules.repairs.add(repairKinds(drift, observed));
     this.#log.info({ network: this.networkId, repairs, first: drift[0] }, 'kernel state had drifted');
   }
 

@@ -6,6 +6,7 @@ import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import type { FileTable } from '../../storage/file-table.ts';
+import { RepairCounts } from '../repair-counts.ts';
 import { DepartingLinks } from './departing-links.ts';
 import { type ConnectedEndpoint, desiredOverlay } from './desired-overlay.ts';
 import {
@@ -20,7 +21,6 @@ import { type Examination, Overlay } from './overlay.ts';
 import type { HostLink, SandboxLink } from './overlay-kernel.ts';
 import type { DesiredOverlay } from './overlay-state.ts';
 import { PeerAges } from './peer-ages.ts';
-import { RepairCounts } from './repair-counts.ts';
 import { siblingSubnets } from './sibling-subnets.ts';
 
 /** What somebody has changed is right again within 5 s, looking and repairing included. */
@@ -223,7 +223,7 @@ export class Overlays implements Startable {
     for (const link of linksToSweep(links, belongings, this.#options.port)) {
       this.#log.info({ link }, 'removing a link that was left in the host');
       await this.#modules.kernel.deleteHostLink(link);
-      this.#hostRepairs.count('link leaked');
+      this.#hostRepairs.add(['link leaked']);
     }
   }
 

@@ -12,7 +12,8 @@ export interface PeerTables {
 /**
  * Chooses one owner for each address. A container of this host comes before any record. Among records the latest claim
  * wins, then what was learnt last, then the greater endpoint ID: an address that moved is followed at once, and a late record of its
- * old owner changes nothing. All nodes with the same records choose the same. The two addresses of an endpoint are two questions. Records that name this host as VTEP are our own, and malformed ones are not used.
+ * old owner changes nothing. All nodes with the same records choose the same. The two addresses of an endpoint are two questions.
+ * Records that name this host as VTEP are our own, and malformed ones are not used.
  */
 export function choosePeers(desired: DesiredOverlay): PeerTables {
   const localAddresses = new Set(desired.local.flatMap((port) => [port.address, port.address6 ?? '']));

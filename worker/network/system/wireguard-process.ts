@@ -24,7 +24,7 @@ export class WireguardProcess {
     this.#clock = modules.clock;
   }
 
-  /** Called when a process that this object has started has ended. */
+  /** Called when a process that this object has started, and that came up, has ended. */
   onExit(listener: () => void): void {
     this.#listeners.add(listener);
   }
@@ -34,12 +34,14 @@ export class WireguardProcess {
     // -f: it would else put itself into the background in our process group, and end with a Ctrl-C at our terminal.
     const child = spawn(WIREGUARD_GO, ['-f', TUNNEL_DEVICE], { detached: true, stdio: 'ignore' });
     let ended: string | undefined;
+    let isUp = false;
     child.on('error', (error) => {
       ended = error.message;
     });
     child.on('exit', (code, name) => {
       ended = `${WIREGUARD_GO} ended with ${name ?? code}`;
-      for (const listener of this.#listeners) listener();
+      // Who waits for it to come up is told below, and would else take this for a reason to start one more at once.
+      if (isUp) for (const listener of this.#listeners) listener();
     });
     child.unref();
     const startedAtMs = this.#clock.monotonic();
@@ -51,6 +53,7 @@ export class WireguardProcess {
       }
       await sleep(this.#clock, POLL_MS);
     }
+    isUp = true;
   }
 
   /** Ends every such process of this host, whoever started it. None is no error. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { NetworkObject } from '../../../../proto/objects/network.ts';
 import type { TaskObject } from '../../../../proto/objects/task.ts';
 import { silentLog } from '../../../../proto/runtime/log.ts';
 import type { StatusReporter } from '../../../../worker/agent/status-reporter.ts';
@@ -151,5 +152,20 @@ describe('TaskManager', () => {
     manager.apply({ tasks: new Map(), networks: new Map([['net1', undefined]]) });
     expect(seen.at(-1)).toBe('t1');
     await running('t1');
+  });
+
+  it('has networks on the disk as they are, however often that fails, and when they change meanwhile', async () => {
+    const full = new Error('ENOSPC');
+    const put = vi.spyOn(db.networks, 'put').mockRejectedValueOnce(full).mockRejectedValueOnce(full);
+    const change = (...networks: [string, NetworkObject | undefined][]): void =>
+      manager.apply({ tasks: new Map(), networks: new Map(networks) });
+    change(['net1', networkObject('net1')], ['net2', networkObject('net2')], ['net3', networkObject('net3')]);
+    await settle();
+    change(['net1', networkObject('net1', { Spec: { Name: 'renamed' } })], ['net2', undefined]);
+    await vi.waitFor(async () => {
+      const rows = await new TaskDb({ dataDir: disk.folder }).networks.open();
+      expect([...rows.values()].map(({ Spec }) => Spec.Name).toSorted()).toEqual(['net3', 'renamed']);
+    });
+    expect(put.mock.calls.length).toBeGreaterThanOrEqual(4);
   });
 });

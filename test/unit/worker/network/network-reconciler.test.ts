@@ -214,6 +214,24 @@ describe('NetworkReconciler', () => {
     expect(network.endpoint('e2')).toBeDefined();
   });
 
+  it('asks an engine that does not answer later each time, and at once when it is back', async () => {
+    parts.inventory = () => {
+      looks++;
+      return Promise.reject(new Error('connection refused'));
+    };
+    await network.start();
+    await settle();
+    const seen = [looks];
+    for (const ms of [999, 1, 1_999, 1, 3_999]) {
+      await parts.clock.advance(ms);
+      seen.push(looks);
+    }
+    expect(seen).toEqual([1, 1, 2, 2, 3, 3]);
+    network.engineReconnected();
+    await settle();
+    expect(looks).toBe(4);
+  });
+
   it('looks at once when the engine is back', async () => {
     await network.start();
     await until(() => looks === 1);

@@ -61,7 +61,7 @@ class FusedThread implements DiskThread {
 class MemoryKeyFile implements DataKeyFile {
   raftKeys: DataKeyFile['raftKeys'] = [];
   rotationDue = false;
-  fuse = new Fuse();
+  fuse: Pick<Fuse, 'burn'> = new Fuse();
   readonly #listeners = new Set<() => void>();
 
   async saveRaftKeys(keys: DataKeyFile['raftKeys'], { replaces }: { replaces: boolean }): Promise<void> {
@@ -206,6 +206,34 @@ describe('KeyRotation', () => {
       await idle(life);
       expect(seen.size).toBe(3);
       expect(file.raftKeys).toHaveLength(1);
+    });
+  });
+
+  it('tries again with backoff while the file of keys cannot be written', async () => {
+    const file = new MemoryKeyFile();
+    await live(file, new Fuse(), async ({ log, rotation, clock }) => {
+      await fill(log, 1, 1);
+      const [old] = file.raftKeys;
+      let tries = 0;
+      file.fuse = {
+        burn: () => {
+          if (++tries < 3) throw new Error('ENOSPC');
+        },
+      };
+      await rotation.start();
+      file.demandRotation();
+      await clock.advance(0);
+      const [before] = file.raftKeys;
+      expect([tries, before?.id]).toEqual([1, old?.id]);
+      await clock.advance(399);
+      expect(tries).toBe(1);
+      await clock.advance(1);
+      expect(tries).toBe(2);
+      await clock.advance(799);
+      expect(tries).toBe(2);
+      for (let round = 0; round < 50; round++) await clock.advance(1);
+      expect(file.raftKeys).toHaveLength(1);
+      expect(file.raftKeys[0]?.id).not.toBe(old?.id);
     });
   });
 

@@ -4,7 +4,7 @@ import { LostLinks } from '../../../../../worker/network/overlay/lost-links.ts';
 import { Overlay } from '../../../../../worker/network/overlay/overlay.ts';
 import type { SandboxLink } from '../../../../../worker/network/overlay/overlay-kernel.ts';
 import type { DesiredOverlay, LocalPort } from '../../../../../worker/network/overlay/overlay-state.ts';
-import { RepairCounts } from '../../../../../worker/network/overlay/repair-counts.ts';
+import { RepairCounts } from '../../../../../worker/network/repair-counts.ts';
 import { ModelKernel } from '../../../../fixtures/model-kernel.ts';
 import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
 

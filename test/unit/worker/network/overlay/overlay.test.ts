@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../../../../proto/runtime/log.ts';
 import { Overlay } from '../../../../../worker/network/overlay/overlay.ts';
-import { RepairCounts } from '../../../../../worker/network/overlay/repair-counts.ts';
 import type { DesiredOverlay } from '../../../../../worker/network/overlay/overlay-state.ts';
 import { plan } from '../../../../../worker/network/overlay/plan.ts';
+import { RepairCounts } from '../../../../../worker/network/repair-counts.ts';
 import { ModelKernel } from '../../../../fixtures/model-kernel.ts';
 import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
 

@@ -1,11 +1,11 @@
-import { backoffDelayMs, type BackoffOptions } from '../../proto/runtime/backoff.ts';
-import type { CancelTimer, Clock } from '../../proto/runtime/clock.ts';
-import { messageOf } from '../../proto/runtime/errors.ts';
-import type { Random } from '../../proto/runtime/random.ts';
-
-const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 };
+import { backoffDelayMs, type BackoffOptions } from './backoff.ts';
+import type { CancelTimer, Clock } from './clock.ts';
+import { messageOf } from './errors.ts';
+import type { Random } from './random.ts';
 
 export interface RepairLoopModules {
+  /** Between passes that fail. */
+  backoff: BackoffOptions;
   clock: Clock;
   random: Random;
   /** Compares what should be with what is, and carries out the difference. */
@@ -38,6 +38,8 @@ export class RepairLoop {
     this.#again = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
+      // It may have come just when the last pass had ended.
+      if (this.#again) this.refresh();
     });
   }
 
@@ -74,8 +76,9 @@ export class RepairLoop {
   #retryLater(): number | undefined {
     if (this.#stopped || this.#again) return undefined;
     this.#failures++;
-    const retryMs = Math.round(backoffDelayMs(BACKOFF, this.#failures, this.#modules.random()));
-    this.#cancelRetry = this.#modules.clock.after(retryMs, () => this.refresh());
+    const { backoff, clock, random } = this.#modules;
+    const retryMs = Math.round(backoffDelayMs(backoff, this.#failures, random()));
+    this.#cancelRetry = clock.after(retryMs, () => this.refresh());
     return retryMs;
   }
 }

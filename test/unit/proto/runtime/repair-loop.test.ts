@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Drift } from '../../../../worker/network/drift.ts';
-import { RepairLoop } from '../../../../worker/network/repair-loop.ts';
+import { RepairLoop } from '../../../../proto/runtime/repair-loop.ts';
 import { VirtualClock } from '../../../fixtures/virtual-clock.ts';
 
 describe('a repair loop', () => {
@@ -13,6 +12,7 @@ describe('a repair loop', () => {
     passes = [];
     failures = [];
     loop = new RepairLoop({
+      backoff: { minMs: 200, maxMs: 5_000, factor: 2, jitter: 0.3 },
       clock,
       random: () => 0.5,
       pass: () => {
@@ -41,6 +41,23 @@ describe('a repair loop', () => {
     await end(1);
     await Promise.all([first, second]);
     expect(passes).toHaveLength(2);
+  });
+
+  const moments = [0, 1, 2, 3, 4, 5].flatMap((turns) => [
+    { id: `${turns} turns after a pass`, turns, error: undefined },
+    { id: `${turns} turns after a pass that failed`, turns, error: new Error('broken') },
+  ]);
+  it.each(moments)('loses no reason that comes $id', async ({ turns, error }) => {
+    loop.refresh();
+    if (error === undefined) passes[0]?.resolve();
+    else passes[0]?.reject(error);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    let done = false;
+    const run = loop.run().finally(() => (done = true));
+    await clock.advance(0);
+    expect([passes.length, done]).toEqual([2, false]);
+    await end(1);
+    await run;
   });
 
   it('tries again what has failed, later each time, and from the beginning after a success', async () => {
@@ -94,29 +111,5 @@ describe('a repair loop', () => {
     await loop.run();
     await clock.advance(60_000);
     expect(passes).toHaveLength(1);
-  });
-});
-
-describe('drift', () => {
-  const different = (desired: string, observed: string): { kind: string }[] =>
-    desired === observed ? [] : [{ kind: `${desired} is ${observed}` }];
-
-  it('is what has changed since it was right, whatever is wanted by now, and counts once', () => {
-    const drift = new Drift(different);
-    expect(drift.note('x')).toBe(false);
-    drift.reached('a');
-    expect(drift.last).toEqual({ desired: 'a' });
-    expect(drift.note('a')).toBe(false);
-    drift.reached('b');
-    expect(drift.note('c')).toBe(true);
-    expect([drift.last, drift.note('c')]).toEqual([undefined, false]);
-    drift.reached('b');
-    expect(drift.note('c')).toBe(true);
-    drift.reached('a');
-    expect(drift.note('z')).toBe(true);
-    expect(Object.entries(drift.counts)).toEqual([
-      ['a is z', 1],
-      ['b is c', 2],
-    ]);
   });
 });
