@@ -467,7 +467,7 @@ export class ManagerPart implements Startable {
           ...(address === undefined ? {} : { address }),
         }),
       release: async (nodeId, networkId, address) => leading().attachments.release({ nodeId, networkId, address }),
-      report: async (nodeId, held) => leading().attachments.report({ nodeId, held: [...held] }),
+      report: async (nodeId, held, givenUp) => leading().attachments.report({ nodeId, held, givenUp }),
     };
   }
 }

@@ -290,7 +290,7 @@ export class WorkerPart implements Startable {
         guard,
         inventory: () => this.#inventory(),
         sandboxOf: (containerId) => this.#sandboxOf(containerId),
-        reportAddresses: (held) => leases.report(held),
+        reportAddresses: (held, isKnown) => leases.report(held, isKnown),
         isTaskReady: (task) => tasks.statusOf(task.ID)?.State === 'running' && !isTerminal(task.DesiredState),
         clock,
         random,

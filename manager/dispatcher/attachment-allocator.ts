@@ -1,3 +1,5 @@
+import type { AttachmentObject } from '../../proto/objects/network.ts';
+
 /** An address of a container that is not a task, without prefix length. */
 export interface HeldAddress {
   networkId: string;
@@ -20,6 +22,13 @@ export interface AttachmentAllocator {
   ): Promise<string>;
   /** An address that the node does not hold is no error. */
   release(nodeId: string, networkId: string, address: string): Promise<void>;
-  /** Releases every lease of the node that is not among those held. */
-  report(nodeId: string, held: readonly HeldAddress[]): Promise<void>;
+  /**
+   * Releases those leases of the node that are not held and whose IDs are given up. @returns the others that are not held: they may be on
+   * their way to the node, which alone can tell.
+   */
+  report(
+    nodeId: string,
+    held: readonly HeldAddress[],
+    givenUp: readonly string[],
+  ): Promise<readonly Pick<AttachmentObject, 'ID' | 'Reference'>[]>;
 }

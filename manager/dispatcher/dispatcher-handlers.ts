@@ -59,8 +59,8 @@ export function addDispatcherServices(
     }),
     reportAddresses: gate.unary(ALL_NODES, async (request, { nodeId }) => {
       const held = request.held.map((one) => ({ networkId: one.networkId ?? '', address: one.address ?? '' }));
-      await allocator.report(nodeId, held);
-      return {};
+      const unused = await allocator.report(nodeId, held, request.givenUp);
+      return { unused: unused.map(({ ID: id, Reference: reference }) => ({ id, reference })) };
     }),
   });
 }

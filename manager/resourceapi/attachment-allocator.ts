@@ -30,6 +30,15 @@ export interface AllocateRequest {
   reference: string;
 }
 
+/** What a node says of the addresses that it has leased. */
+export interface AddressReport {
+  nodeId: string;
+  /** Really in use, with or without prefix length; others than leased ones do no harm. */
+  held: readonly { networkId: string; address: string }[];
+  /** IDs of leases that an earlier report has called unused. */
+  givenUp: readonly string[];
+}
+
 /** An address reserved for a row whose fate is unknown, or that is just being written. */
 interface Reservation {
   id: string;
@@ -38,8 +47,6 @@ interface Reservation {
   writing?: Promise<string>;
 }
 
-/** A lease that its node does not report is young enough to be on its way to the node for this long. */
-const REPORT_GRACE_MS = 60_000;
 /** A proposal whose outcome is unknown may still be committed for this long. */
 const UNKNOWN_OUTCOME_MS = 60_000;
 
@@ -96,19 +103,21 @@ export class AttachmentAllocator {
   }
 
   /**
-   * Compares the node's leases with what its engine really uses, and removes those that it does not know, unless
-   * they are younger than a minute.
+   * Compares the node's leases with what its engine really uses. Those that are not in use and that the node has given up are removed:
+   * by their IDs, so that a report that comes late cannot take what was leased after it. @returns the others that are not in use;
+   * only the node can tell whether they are on their way to it, or were lost with a daemon that asked for them.
    */
-  async report(request: { nodeId: string; held: readonly { networkId: string; address: string }[] }): Promise<void> {
+  async report(request: AddressReport): Promise<AttachmentObject[]> {
     this.#sweep();
     const held = new Set(request.held.map(({ networkId, address }) => `${networkId}/${bare(address)}`));
-    const oldest = this.#clock.now() - REPORT_GRACE_MS;
-    const removed = await this.#remove((tx) =>
+    const givenUp = new Set(request.givenUp);
+    const unused = (tx: ReadTx): AttachmentObject[] =>
       tx
         .find('attachments', 'node', request.nodeId)
-        .filter((row) => !held.has(`${row.NetworkID}/${bare(row.Address)}`) && Date.parse(row.CreatedAt) < oldest),
-    );
+        .filter((row) => !held.has(`${row.NetworkID}/${bare(row.Address)}`));
+    const removed = givenUp.size === 0 ? 0 : await this.#remove((tx) => unused(tx).filter(({ ID }) => givenUp.has(ID)));
     if (removed > 0) this.#log.info({ node: request.nodeId, leases: removed }, 'leases not in use released');
+    return this.#store.view(unused);
   }
 
   /** Reserves before it proposes; synchronous up to the proposal. */

@@ -119,13 +119,21 @@ export class AddressLeaseClient implements AddressLeases, Startable {
   }
 
   /**
-   * Tells the manager every address in use; other leases of this node are released.
-   * @param held asked when its turn has come, and no allocation is under way whose address it would lack. @throws WaggleError.
+   * Tells the manager every address in use, and gives up what it has leased to this node beside these: somebody here has asked for it,
+   * and died before it could be used. Waits a while for a manager.
+   * @param held asked when its turn has come, and no allocation is under way whose address it would lack.
+   * @param isKnown whether a lease with that reference is asked for, or known. @throws WaggleError.
    */
-  report(held: () => readonly HeldAddress[]): Promise<void> {
-    return this.#inTurn(async () => {
+  async report(held: () => readonly HeldAddress[], isKnown: (reference: string) => boolean): Promise<void> {
+    await this.#until(() => this.#connection !== undefined, PATIENCE_MS);
+    return await this.#inTurn(async () => {
       const { resources } = this.#manager();
-      await callUnary(resources, resources.reportAddresses, { held: [...held()] }, this.#options());
+      const tell = async (givenUp: string[]): Promise<{ id: string; reference: string }[]> => {
+        const request = { held: [...held()], givenUp };
+        return (await callUnary(resources, resources.reportAddresses, request, this.#options())).unused;
+      };
+      const lost = (await tell([])).filter(({ reference }) => !isKnown(reference));
+      if (lost.length > 0) await tell(lost.map(({ id }) => id));
     });
   }
 

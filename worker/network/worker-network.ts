@@ -50,9 +50,12 @@ export interface WorkerNetworkModules {
   inventory: () => Promise<EngineInventory>;
   /**
    * Tells the manager every address that is in use here, so that it can take back the others that it has leased to
-   * this node. Called every 30 s or so; a failure is made good by the next call.
+   * this node, save those whose reference is known here. Called every 30 s or so; a failure is made good by the next call.
    */
-  reportAddresses?: (held: () => { networkId: string; address: string }[]) => Promise<void>;
+  reportAddresses?: (
+    held: () => { networkId: string; address: string }[],
+    isKnown: (reference: string) => boolean,
+  ) => Promise<void>;
   /** Whether a task may be found under its service's name. Default: it is reported and meant as running. */
   isTaskReady?: (task: TaskObject) => boolean;
   /** For encrypted networks; the owner starts and stops it. Without one they are refused. */
@@ -287,7 +290,8 @@ export class WorkerNetwork implements Startable {
       );
       return [...this.heldAddresses(), ...bare];
     };
-    this.#modules.reportAddresses?.(held).catch((error: unknown) => {
+    const isKnown = (reference: string): boolean => this.#leases.knows(reference);
+    this.#modules.reportAddresses?.(held, isKnown).catch((error: unknown) => {
       this.#modules.log.debug({ error: messageOf(error) }, 'addresses in use are reported later');
     });
   }

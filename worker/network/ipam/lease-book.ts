@@ -41,6 +41,8 @@ export class LeaseBook {
   readonly #rows: DurableRows<Lease>;
   readonly #modules: LeaseBookModules;
   readonly #log: Log;
+  /** References under which an address is being asked for. */
+  readonly #asked = new Set<string>();
   #cancelSweep: CancelTimer | undefined;
 
   constructor(table: FileTable<Lease>, modules: LeaseBookModules) {
@@ -68,13 +70,27 @@ export class LeaseBook {
     return [...this.#rows.values()];
   }
 
+  /** True for a lease that is in the book, or that is being asked for. */
+  knows(reference: string): boolean {
+    return this.#asked.has(reference) || this.all().some((lease) => lease.reference === reference);
+  }
+
   /**
    * Leases an address, any of the network's IPv4 or IPv6 ones, or this very one. @returns CIDR.
    * @throws WaggleError as AddressLeases does; deadline-exceeded after 10 s.
    */
   async allocate(network: NetworkFacts, address: string | undefined, ipv6 = false): Promise<string> {
-    const { networkId } = network;
     const reference = this.#modules.newReference();
+    this.#asked.add(reference);
+    try {
+      return await this.#lease(network, reference, address, ipv6);
+    } finally {
+      this.#asked.delete(reference);
+    }
+  }
+
+  async #lease(network: NetworkFacts, reference: string, address: string | undefined, ipv6: boolean): Promise<string> {
+    const { networkId } = network;
     const leased = await this.#allocateInTime(
       this.#modules.leases.allocate(networkId, address, reference, ipv6),
       networkId,

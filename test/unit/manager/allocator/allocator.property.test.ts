@@ -91,7 +91,7 @@ class Run {
       }
     });
     await bench.settle(61_000);
-    await bench.attachments.report({ nodeId: 'n1', held: [] });
+    await bench.attachments.report({ nodeId: 'n1', held: [], givenUp: [] });
     await bench.settle();
   }
 

@@ -74,7 +74,7 @@ async function remove(
 async function audit(bench: AllocatorBench): Promise<void> {
   bench.proposer.flush();
   await bench.settle(61_000);
-  await bench.attachments.report({ nodeId: 'nobody', held: [] });
+  await bench.attachments.report({ nodeId: 'nobody', held: [], givenUp: [] });
   const declared = bench.store.view((tx) => [
     ...[...tx.all('tasks')].flatMap((task) =>
       task.Status.State === 'failed'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { messageOf, WaggleError } from '../../../../proto/runtime/errors.ts';
-import type { AllocateRequest } from '../../../../manager/resourceapi/attachment-allocator.ts';
+import type { AttachmentObject } from '../../../../proto/objects/network.ts';
+import type { AddressReport, AllocateRequest } from '../../../../manager/resourceapi/attachment-allocator.ts';
 import { AllocatorBench, newNetwork, newTask } from '../allocator/fixture.ts';
 
 const TINY = { IPAMOptions: { Configs: [{ Subnet: '10.50.0.0/29' }] } };
@@ -23,6 +24,12 @@ function request(reference: string, fields: Partial<AllocateRequest> = {}): Allo
 
 function leases(bench: AllocatorBench): string[] {
   return bench.store.view((tx) => [...tx.all('attachments')].map(({ Address }) => Address)).sort();
+}
+
+/** The node gives up all that it does not hold. */
+async function giveUp(bench: AllocatorBench, held: AddressReport['held']): Promise<void> {
+  const unused = await bench.attachments.report({ nodeId: 'n1', held, givenUp: [] });
+  await bench.attachments.report({ nodeId: 'n1', held, givenUp: unused.map(({ ID }) => ID) });
 }
 
 describe('AttachmentAllocator', () => {
@@ -54,8 +61,7 @@ describe('AttachmentAllocator', () => {
     await bench.attachments.release({ nodeId: 'n1', networkId: 'both', address: 'fd00:60::3' });
     expect(await bench.attachments.allocate(request('d', { ...on, address: 'fd00:60:0::3' }))).toBe('fd00:60::3/126');
     expect(await bench.attachments.allocate(request('e', { ...on, address: '10.61.0.2' }))).toBe('10.61.0.2/30');
-    await bench.clock.advance(61_000);
-    await bench.attachments.report({ nodeId: 'n1', held: [{ networkId: 'both', address: 'fd00:60::3' }] });
+    await giveUp(bench, [{ networkId: 'both', address: 'fd00:60::3' }]);
     expect(leases(bench)).toEqual(['fd00:60::3/126']);
     await bench.allocator.stop();
   });
@@ -116,7 +122,7 @@ describe('AttachmentAllocator', () => {
     await expect(bench.attachments.allocate(request('b'))).rejects.toThrow('no leader');
     bench.proposer.mode = 'ok';
     await bench.settle(61_000);
-    await bench.attachments.report({ nodeId: 'n2', held: [] });
+    await bench.attachments.report({ nodeId: 'n2', held: [], givenUp: [] });
     expect(addresses.freeCount('net1')).toBe(3);
     await bench.allocator.stop();
   });
@@ -149,18 +155,33 @@ describe('AttachmentAllocator', () => {
     await bench.allocator.stop();
   });
 
-  test('report removes what the node does not use, except what is young or of others', async () => {
+  test('report tells what the node does not use, and removes of it what the node has given up', async () => {
     const bench = await startedBench();
     await bench.attachments.allocate(request('a'));
     await bench.attachments.allocate(request('b'));
     await bench.attachments.allocate(request('c', { nodeId: 'n2' }));
     const held = [{ networkId: 'net1', address: '10.50.0.3' }];
-    await bench.attachments.report({ nodeId: 'n1', held });
+    const report = (givenUp: string[]): Promise<AttachmentObject[]> =>
+      bench.attachments.report({ nodeId: 'n1', held, givenUp });
+    const [unused, ...rest] = await report([]);
+    expect([unused?.Reference, rest]).toEqual(['b', []]);
     expect(leases(bench)).toHaveLength(3);
-    await bench.settle(61_000);
-    await bench.attachments.allocate(request('d'));
-    await bench.attachments.report({ nodeId: 'n1', held });
-    expect(leases(bench)).toEqual(['10.50.0.3/29', '10.50.0.5/29', '10.50.0.6/29']);
+    expect(await report([unused?.ID ?? ''])).toEqual([]);
+    // What is leased after that under the same address is another lease: the same word that comes late does not take it.
+    await bench.attachments.allocate(request('d', { address: '10.50.0.4' }));
+    expect(await report([unused?.ID ?? ''])).toMatchObject([{ Reference: 'd' }]);
+    expect(leases(bench)).toEqual(['10.50.0.3/29', '10.50.0.4/29', '10.50.0.5/29']);
+  });
+
+  test('report removes nothing that is held, or of another node, whoever gives it up', async () => {
+    const bench = await startedBench();
+    await bench.attachments.allocate(request('a'));
+    await bench.attachments.allocate(request('b', { nodeId: 'n2' }));
+    const [a] = await bench.attachments.report({ nodeId: 'n1', held: [], givenUp: [] });
+    const [b] = await bench.attachments.report({ nodeId: 'n2', held: [], givenUp: [] });
+    const held = [{ networkId: 'net1', address: '10.50.0.3/29' }];
+    await bench.attachments.report({ nodeId: 'n1', held, givenUp: [a?.ID ?? '', b?.ID ?? '', 'nobody'] });
+    expect(leases(bench)).toHaveLength(2);
     await bench.allocator.stop();
   });
 

@@ -34,12 +34,19 @@ class FakeAllocator implements AttachmentAllocator {
     this.held.delete(address);
     return Promise.resolve();
   }
-  report(_node: string, held: readonly { address: string }[]): Promise<void> {
+  report(
+    _node: string,
+    held: readonly { address: string }[],
+    givenUp: readonly string[],
+  ): ReturnType<AttachmentAllocator['report']> {
     const kept = new Set(held.map((one) => one.address));
-    for (const address of this.held.keys()) if (!kept.has(address)) this.held.delete(address);
-    return Promise.resolve();
+    const unused = [...this.held].filter(([address]) => !kept.has(address));
+    for (const [address] of unused) if (givenUp.includes(`id of ${address}`)) this.held.delete(address);
+    return Promise.resolve(unused.map(([address, reference]) => ({ ID: `id of ${address}`, Reference: reference })));
   }
 }
+
+const nobodys = (): boolean => false;
 
 describe('AddressLeaseClient', () => {
   let allocator: FakeAllocator;
@@ -152,9 +159,37 @@ describe('AddressLeaseClient', () => {
     await leases.report(() => {
       given = [...allocator.held.keys()];
       return given.map((address) => ({ networkId: 'n', address }));
-    });
+    }, nobodys);
     await allocation;
     expect(given).toEqual(['10.0.1.7']);
+  });
+
+  it('gives up what it does not hold and nobody here has asked for', async () => {
+    for (const [address, reference] of [
+      ['10.0.1.7', 'held'],
+      ['10.0.1.8', 'asked'],
+      ['10.0.1.9', 'lost'],
+    ] as const)
+      allocator.held.set(address, reference);
+    const held = [{ networkId: 'n', address: '10.0.1.7' }];
+    const report = leases.report(
+      () => held,
+      (reference) => reference === 'asked',
+    );
+    // It is said when there is somebody to be told.
+    leases.attach(connection);
+    await report;
+    expect([...allocator.held.values()]).toEqual(['held', 'asked']);
+  });
+
+  it('gives up nothing that is in use by the time of giving up', async () => {
+    leases.attach(connection);
+    allocator.held.set('10.0.1.9', 'found later');
+    let looks = 0;
+    const held = (): { networkId: string; address: string }[] =>
+      looks++ === 0 ? [] : [{ networkId: 'n', address: '10.0.1.9' }];
+    await leases.report(held, nobodys);
+    expect([looks, allocator.held.size]).toEqual([2, 1]);
   });
 
   it('has stopped only when a release is on the disk', async () => {
@@ -181,7 +216,7 @@ describe('AddressLeaseClient', () => {
     await leases.allocate('n', '10.0.1.7', 'r1');
     leases.release('n', '10.0.1.7');
     await leases.allocate('n', '10.0.1.7', 'r2');
-    await leases.report(() => [{ networkId: 'n', address: '10.0.1.7' }]);
+    await leases.report(() => [{ networkId: 'n', address: '10.0.1.7' }], nobodys);
     // Whatever was to be released before it is by then.
     allocator.held.set('10.0.1.8', 'old');
     leases.release('n', '10.0.1.8');
