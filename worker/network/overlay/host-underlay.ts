@@ -61,6 +61,8 @@ export class HostUnderlay {
   readonly #log: Log;
   readonly #adjacency: Adjacency;
   #mtu = DEFAULT_UNDERLAY_MTU;
+  /** An interface had the data path's address when they were last looked at. */
+  #hasAddress = true;
   /** Networks that wait for the tunnel. */
   #opening = 0;
 
@@ -83,14 +85,23 @@ export class HostUnderlay {
     return links.find((link) => link.addresses.includes(this.#options.vtep));
   }
 
-  /** Takes note of the data path link. @returns whether its MTU is another than before. */
+  /**
+   * Takes note of the data path link; one that has lost its address stays the one that routed networks go by.
+   * @returns whether its MTU is another than before.
+   */
   see(links: readonly HostLink[]): boolean {
     const link = this.linkAmong(links);
-    this.#adjacency.setUnderlay(link);
+    this.#hasAddress = link !== undefined;
     if (link === undefined) {
       this.#log.warn({ address: this.#options.vtep }, 'no interface has the data path address');
+      // Packets that go bare need none: the host may be about to get another one.
+      const { underlay } = this.#adjacency;
+      if (!links.some(({ name, mac }) => name === underlay?.link && mac === underlay.mac)) {
+        this.#adjacency.setUnderlay(undefined);
+      }
       return false;
     }
+    this.#adjacency.setUnderlay(link);
     const isOther = link.mtu !== this.#mtu;
     this.#mtu = link.mtu;
     return isOther;
@@ -133,7 +144,9 @@ export class HostUnderlay {
   async audit(): Promise<void> {
     const { tunnel, guard } = this.#modules;
     // What is needed may change while the step before is done.
-    await this.#adjacency.refresh(this.#networks().active.flatMap((networkId) => this.#routedHostsOf(networkId)));
+    if (this.#hasAddress) {
+      await this.#adjacency.refresh(this.#networks().active.flatMap((networkId) => this.#routedHostsOf(networkId)));
+    }
     await tunnel?.reconcile(this.#opening > 0 ? 'needed' : tunnelNeed(this.#present()), this.#mtu);
     await guard?.audit(
       guardNeed(this.#present()),

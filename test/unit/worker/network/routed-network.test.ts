@@ -84,6 +84,22 @@ it('it follows when the router between two hosts is taken away, and put back', a
   expect(state().route.routes.size).toBe(0);
 });
 
+it('goes on by the link that has lost the address, and not by one that is gone', async () => {
+  await startWith({ 'waggle.datapath': 'routed' });
+  await until(() => state().route.bridged.size === 1);
+  const { links } = parts.kernel;
+  parts.kernel.links = links.map((link) => ({ ...link, addresses: [] }));
+  parts.kernel.adjacent.clear();
+  for (let round = 0; round < 3; round++) {
+    await network.audit();
+    await settle();
+  }
+  expect(state().route.routes).toEqual(new Map([['10.0.1.5', NEAR_MAC]]));
+  parts.kernel.links = links.filter(({ name }) => name !== 'eth0');
+  await network.audit();
+  await until(() => state().route.routes.size === 0 && state().bridged.size === 2);
+});
+
 it('never has a larger MTU than the link, and a smaller one when asked for', async () => {
   await startWith({ 'waggle.datapath': 'routed', 'com.docker.network.driver.mtu': '9000' });
   await until(() => state().neighbours.size === 2);
