@@ -62,14 +62,23 @@ function planDevice(desired: DesiredTunnel, device: ObservedDevice | undefined):
 function planPeers(desired: DesiredTunnel, device: ObservedDevice | undefined): TunnelOperation[] {
   const wanted = new Map(othersOf(desired).map((peer) => [peer.publicKey, peer]));
   const removals = [...(device?.peers.keys() ?? [])].filter((publicKey) => !wanted.has(publicKey));
-  const changes = [...wanted.values()].filter(({ publicKey, endpoint, address }) => {
-    const known = device?.peers.get(publicKey);
-    return known?.endpoint !== endpoint || known.allowed.length !== 1 || known.allowed[0] !== `${address}/32`;
+  const changes = [...wanted.values()].flatMap((peer): TunnelOperation[] => {
+    const known = device?.peers.get(peer.publicKey);
+    if (known?.allowed.length !== 1 || known.allowed[0] !== `${peer.address}/32`) return [{ kind: 'put-peer', peer }];
+    return known.endpoint === peer.endpoint ? [] : [{ kind: 'put-endpoint', peer }];
   });
-  return [
-    ...removals.map((publicKey) => ({ kind: 'remove-peer', publicKey }) as const),
-    ...changes.map((peer) => ({ kind: 'put-peer', peer }) as const),
-  ];
+  return [...removals.map((publicKey) => ({ kind: 'remove-peer', publicKey }) as const), ...changes];
+}
+
+/**
+ * What was observed, without what WireGuard does not tell: from which of the host's addresses it sends to each peer. wireguard-go goes on
+ * with the one that the peer's last packet came to, for 15 s after the host has lost it, or until the peer's endpoint is given anew.
+ */
+export function withoutEndpoints(observed: ObservedTunnel): ObservedTunnel {
+  const { device } = observed;
+  if (device === undefined) return observed;
+  const peers = [...device.peers].map(([publicKey, peer]) => [publicKey, { ...peer, endpoint: '' }] as const);
+  return { ...observed, device: { ...device, peers: new Map(peers) } };
 }
 
 function othersOf(desired: DesiredTunnel): TunnelPeer[] {

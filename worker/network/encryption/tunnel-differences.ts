@@ -1,5 +1,5 @@
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
-import type { ObservedTunnel, TunnelOperation } from './tunnel-state.ts';
+import type { ObservedTunnel, TunnelOperation, TunnelPeer } from './tunnel-state.ts';
 
 const DEVICE = 'wgwaggle';
 const GUARD = 'table inet waggle-tunnel';
@@ -31,12 +31,8 @@ const DESCRIBERS: Describers = {
       `${device?.publicKey}, port ${device?.port}`,
     ),
   ],
-  'put-peer': ({ peer: { publicKey, address, endpoint } }, { device }) => {
-    const known = device?.peers.get(publicKey);
-    const wanted = `${endpoint}, ${address}/32`;
-    if (known === undefined) return [difference('tunnel peer missing', address, wanted, ABSENT)];
-    return [difference('tunnel peer altered', address, wanted, `${known.endpoint}, ${known.allowed.join(' ')}`)];
-  },
+  'put-peer': ({ peer }, observed) => [peerDifference(peer, observed)],
+  'put-endpoint': ({ peer }, observed) => [peerDifference(peer, observed)],
   'remove-peer': ({ publicKey }) => [difference('tunnel peer added', publicKey, ABSENT, 'a peer of no node')],
   'set-mtu': ({ mtu }, { device }) => [difference('tunnel MTU altered', DEVICE, String(mtu), String(device?.mtu))],
   'add-address': ({ address }) => missing('tunnel address', address),
@@ -62,6 +58,13 @@ const OF_HOST: ReadonlySet<TunnelOperation['kind']> = new Set([
   'create-device',
   'delete-device',
 ]);
+
+function peerDifference({ publicKey, address, endpoint }: TunnelPeer, { device }: ObservedTunnel): Difference {
+  const known = device?.peers.get(publicKey);
+  const wanted = `${endpoint}, ${address}/32`;
+  if (known === undefined) return difference('tunnel peer missing', address, wanted, ABSENT);
+  return difference('tunnel peer altered', address, wanted, `${known.endpoint}, ${known.allowed.join(' ')}`);
+}
 
 function missing(noun: string, object: string): Difference[] {
   return [difference(`${noun} missing`, object, 'present', ABSENT)];

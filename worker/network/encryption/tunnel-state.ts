@@ -64,6 +64,8 @@ export type TunnelOperation =
   /** The private key never passes through here. */
   | { kind: 'set-key'; keyFile: string; publicKey: string; port: number }
   | { kind: 'put-peer'; peer: TunnelPeer }
+  /** Of a peer that is there. No packet is lost, as one may be while a peer's address is given anew. */
+  | { kind: 'put-endpoint'; peer: TunnelPeer }
   | { kind: 'remove-peer'; publicKey: string }
   | { kind: 'set-mtu'; mtu: number }
   | { kind: 'add-address'; address: string }

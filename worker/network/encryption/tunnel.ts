@@ -9,7 +9,7 @@ import { RepairLoop } from '../../../proto/runtime/repair-loop.ts';
 import type { Difference } from '../../../proto/objects/diagnosis/difference.ts';
 import { Drift } from '../drift.ts';
 import type { VxlanPath } from '../overlay/overlay-state.ts';
-import { planTunnel } from './plan-tunnel.ts';
+import { planTunnel, withoutEndpoints } from './plan-tunnel.ts';
 import type { TunnelCapability, TunnelKernel } from './tunnel-kernel.ts';
 import { loadTunnelKeys, makeNextTunnelKey, removeTunnelKeys, replaceTunnelKey, type TunnelKey } from './tunnel-key.ts';
 import { tunnelDifferences } from './tunnel-differences.ts';
@@ -73,6 +73,8 @@ export class Tunnel {
   #open: DesiredTunnel | undefined;
   /** Nothing of the tunnel was left when it was last looked at. */
   #closed = false;
+  /** The device sends to each peer from an address that this host has. Before this life it may have had others. */
+  #sendsFromHere = false;
   /** Why the last pass failed. */
   #error = '';
   readonly #drift = new Drift((desired: DesiredTunnel | undefined, observed: ObservedTunnel) =>
@@ -209,12 +211,13 @@ export class Tunnel {
     if (this.#need === 'needed') this.assertAble();
     const desired = this.#desired();
     const observed = await this.#modules.kernel.observe();
-    const operations = planTunnel(desired, observed);
+    const operations = planTunnel(desired, this.#sendsFromHere ? observed : withoutEndpoints(observed));
     if (operations.length > 0) this.#note(operations, observed, desired);
     if (!operations.every(keepsOpen)) this.#open = undefined;
     const failure = await this.#modules.kernel.apply(operations);
     if (failure !== undefined) throw new WaggleError('unavailable', `${failure.operation.kind}: ${failure.message}`);
     this.#open = desired;
+    this.#sendsFromHere ||= desired !== undefined;
     this.#drift.reached(desired);
     this.#closed = desired === undefined;
   }
@@ -271,7 +274,7 @@ export class Tunnel {
 
 /** The tunnel stays open while other hosts come and go, and keys with them. */
 function keepsOpen({ kind }: TunnelOperation): boolean {
-  return ['put-peer', 'remove-peer', 'set-key', 'greet'].includes(kind);
+  return ['put-peer', 'put-endpoint', 'remove-peer', 'set-key', 'greet'].includes(kind);
 }
 
 /** What other hosts are named by goes into commands. */

@@ -38,7 +38,7 @@ const addressSchema = z.array(
 );
 const routeSchema = z.array(z.object({ type: z.string().optional(), dev: z.string().optional() }));
 
-type PeerOperation = Extract<TunnelOperation, { kind: 'put-peer' | 'remove-peer' }>;
+type PeerOperation = Extract<TunnelOperation, { kind: 'put-peer' | 'put-endpoint' | 'remove-peer' }>;
 
 /** WireGuard through `wg`, which speaks to the kernel's and to wireguard-go alike; `ip` and `nft` for what is around it. */
 export class LinuxTunnel implements TunnelKernel {
@@ -123,6 +123,7 @@ export class LinuxTunnel implements TunnelKernel {
         return void (await command('wg', ['set', TUNNEL_DEVICE, 'private-key', keyFile, 'listen-port', String(port)]));
       }
       case 'put-peer':
+      case 'put-endpoint':
       case 'remove-peer':
         return setPeers([operation]);
       case 'set-mtu':
@@ -202,17 +203,22 @@ async function dumpDevice(): Promise<string | undefined> {
 function peersFrom(operations: readonly TunnelOperation[], start: number): PeerOperation[] {
   const peers: PeerOperation[] = [];
   for (const operation of operations.slice(start, start + PEERS_PER_RUN)) {
-    if (operation.kind !== 'put-peer' && operation.kind !== 'remove-peer') break;
+    if (!isOfPeer(operation)) break;
     peers.push(operation);
   }
   return peers;
+}
+
+function isOfPeer(operation: TunnelOperation): operation is PeerOperation {
+  return ['put-peer', 'put-endpoint', 'remove-peer'].includes(operation.kind);
 }
 
 async function setPeers(operations: readonly PeerOperation[]): Promise<void> {
   const words = operations.flatMap((operation) => {
     if (operation.kind === 'remove-peer') return ['peer', operation.publicKey, 'remove'];
     const { publicKey, endpoint, address } = operation.peer;
-    return ['peer', publicKey, 'endpoint', endpoint, 'allowed-ips', `${address}/32`];
+    const allowed = operation.kind === 'put-peer' ? ['allowed-ips', `${address}/32`] : [];
+    return ['peer', publicKey, 'endpoint', endpoint, ...allowed];
   });
   await command('wg', ['set', TUNNEL_DEVICE, ...words]);
 }

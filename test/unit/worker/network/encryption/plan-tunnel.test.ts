@@ -87,7 +87,7 @@ describe('planTunnel', () => {
     [
       'a peer elsewhere',
       (_, { peers }) => Object.assign(peers.get('b') ?? {}, { endpoint: '1.1.1.1:1' }),
-      ['put-peer'],
+      ['put-endpoint'],
     ],
     [
       'a peer that may send from more',

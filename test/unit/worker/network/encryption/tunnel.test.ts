@@ -182,10 +182,29 @@ describe('Tunnel', () => {
     expect(kernel.done).toEqual([]);
     expect(() => tunnel.path()).toThrow('not up yet');
     await tunnel.open(1500);
-    expect(kernel.done).toEqual([]);
+    expect(kernel.done.map(({ kind }) => kind)).toEqual(['put-endpoint']);
     await tunnel.reconcile('none', 1500);
     expect(kernel.state).toEqual({ guard: 'none', blackhole: false, route: false });
     expect(() => tunnel.path()).toThrow('not up yet');
+  });
+
+  it('sends from an address that the host has, also where that is another one than in its last life', async () => {
+    tunnel.learn(SWARM);
+    await tunnel.open(1500);
+    kernel.hear(KEY);
+    await tunnel.stop();
+    kernel.hostAddress = '10.0.0.9';
+    tunnel = make();
+    await tunnel.start();
+    tunnel.learn(SWARM);
+    kernel.failing.push('put-endpoint');
+    await tunnel.reconcile('needed', 1500);
+    await clock.advance(10_000);
+    expect(kernel.sourceFor(KEY)).toBe('10.0.0.9');
+    kernel.done.length = 0;
+    await tunnel.reconcile('needed', 1500);
+    expect(kernel.done).toEqual([]);
+    expect(tunnel.repairs).toEqual({});
   });
 
   it('leaves neither device nor key when the node leaves', async () => {
