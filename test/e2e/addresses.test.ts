@@ -7,6 +7,7 @@ import {
   lookUp,
   lookUp6,
   PATIENCE,
+  PingStream,
   pings,
   removeAllContainers,
   start,
@@ -14,6 +15,7 @@ import {
   untilPings,
 } from '../fixtures/network-swarm.ts';
 import { checkNetworks, kindsOf, traceNetwork, untilClean } from '../fixtures/network-diagnosis.ts';
+import { INJECTED_PACKETS, injectionFor, membersOf, refusedBy } from '../fixtures/vxlan-injection.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
@@ -296,6 +298,76 @@ describe('an internal network', () => {
       expect((await lookUp6(host, container, 'tasks.quiet')).length).toBe(2);
     }
     await removeService('quiet');
+  });
+});
+
+describe('a host whose data path gets another address', () => {
+  /** Where each host's data path is. */
+  const at = [secondAddress(0), secondAddress(1)];
+  /** Whether text names just this address. */
+  const names = (text: string, address: string): boolean => new RegExp(`\\b${address}\\b`).test(text);
+
+  beforeAll(async () => {
+    const [a, b] = hosts();
+    await createNetwork(lab, 'straight', '-o', 'waggle.datapath=routed');
+    await createNetwork(lab, 'veiled', '--opt', 'encrypted');
+    for (const [letter, network] of [
+      ['r', 'straight'],
+      ['v', 'veiled'],
+    ] as const) {
+      await Promise.all([start(a, `${letter}1`, network), start(b, `${letter}2`, network)]);
+      await untilPings(a, `${letter}1`, `${letter}2`);
+    }
+  });
+
+  const cases = [
+    { id: 'it was given as such, and the daemon starts anew', index: 1, to: '192.168.78.112', restarts: true },
+    { id: 'it was found on an interface, and the daemon runs', index: 0, to: '192.168.78.111', restarts: false },
+  ];
+  it.each(cases)('has its containers reached by that, and is refused by the old one: $id', async (given) => {
+    const { index, to, restarts } = given;
+    const [host, other, own, others] = [lab.host(index), lab.host(1 - index), index + 1, 2 - index];
+    const [from, target] = [at[index] ?? '', at[1 - index] ?? ''];
+    const namespace = await namespaceOf('plain');
+    const before = await refusedBy(other);
+    const routed = await PingStream.start(host, `r${own}`, await addressOf(other, `r${others}`, 'straight'));
+    if (restarts) await host.stopService('daemon');
+    await host.renumber(from, to);
+    at[index] = to;
+    if (restarts) await host.startDaemon();
+    const shown = async (where: Host, ...command: string[]): Promise<string> => (await where.exec(command)).stdout;
+    const rows = (): Promise<string> => shown(other, 'bridge', '-n', namespace, 'fdb');
+    const device = (): Promise<string> => shown(host, 'ip', '-n', namespace, '-d', 'link', 'show', 'vxlan1');
+    await eventually('rows with the new address', async () => names(await rows(), to), PATIENCE);
+    await eventually('a device with it', async () => names(await device(), to), PATIENCE);
+    // wireguard-go by itself would notice after 15 s.
+    for (const letter of ['v', 'r', 'p']) {
+      await untilPings(host, `${letter}${own}`, `${letter}${others}`, 8_000);
+      await untilPings(other, `${letter}${others}`, `${letter}${own}`, 8_000);
+    }
+    // Bare packets need no address.
+    expect((await routed.end()).lost).toBeLessThanOrEqual(5);
+    expect(await refusedBy(other)).toBe(before);
+    await untilClean(lab.host(0));
+    for (const each of lab.hosts) {
+      await eventually(`${from} to be shut out`, async () => !names(await membersOf(each), from), PATIENCE);
+      expect(await membersOf(each)).toContain(to);
+      for (const [overlay] of (await shown(each, 'ip', 'netns')).matchAll(/^1-\w+/gm)) {
+        expect(names(await shown(each, 'bridge', '-n', overlay, 'fdb'), from)).toBe(false);
+      }
+      expect(names(await shown(each, 'sh', '-c', 'ip neigh show nud permanent; nft list ruleset; wg'), from)).toBe(
+        false,
+      );
+    }
+    const networkId = namespace.slice(2);
+    const victim = { host: other, container: `p${others}`, network: 'plain', networkId };
+    await host.exec(['ip', 'addr', 'add', `${from}/32`, 'dev', 'lo']);
+    await host.exec(await injectionFor(victim, [target, PORT], from));
+    await eventually('them to be counted', async () => {
+      const { Repairs } = await checkNetworks(lab.host(0));
+      return Repairs[other.name]?.['packet refused'] === before + INJECTED_PACKETS;
+    });
+    await host.exec(['ip', 'addr', 'del', `${from}/32`, 'dev', 'lo']);
   });
 });
 

@@ -16,6 +16,14 @@ import {
 } from '../fixtures/network-swarm.ts';
 import { UnderlayCapture } from '../fixtures/underlay-capture.ts';
 import { checkNetworks, untilClean } from '../fixtures/network-diagnosis.ts';
+import {
+  INJECTED_PACKETS,
+  injectionFor,
+  injectVxlan,
+  membersOf,
+  refusedBy,
+  vniOf,
+} from '../fixtures/vxlan-injection.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
 import { TEST_IMAGE } from '../lab/image.ts';
@@ -25,27 +33,6 @@ const SECRET = 'WAGGLE-SECRET-WORDS';
 const PLAIN = 'WAGGLE-PLAIN-WORDS';
 const SUBNETS = ['--subnet', '10.70.0.0/24', '--ipv6', '--subnet', 'fd00:70::/64'];
 
-/** Sends a VXLAN packet (RFC 7348) with a UDP datagram for a container in it, from where it runs. */
-const INJECT = `
-import socket, struct, sys
-to, port, vni, mac, address, source = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5], "".join(sys.argv[6:])
-data = b"INJECTED"
-udp = struct.pack("!HHHH", 1, 9999, 8 + len(data), 0) + data
-head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, socket.inet_aton(address.rsplit(".", 1)[0] + ".200"), socket.inet_aton(address))
-total = sum(struct.unpack("!10H", head))
-total = (total & 0xffff) + (total >> 16)
-head = head[:10] + struct.pack("!H", 0xffff & ~(total + (total >> 16))) + head[12:]
-frame = bytes.fromhex(mac.replace(":", "")) + b"\\x02\\x42\\x0a\\x00\\x00\\xc8" + b"\\x08\\x00" + head + udp
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-if source: s.bind((source, 0))
-for _ in range(5):
-    s.sendto(b"\\x08\\0\\0\\0" + struct.pack("!I", vni << 8) + frame, (to, port))
-`;
-
-const LISTEN =
-  'import socket,sys;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.bind(("",9999));s.settimeout(float(sys.argv[1]));print(s.recv(99).decode())';
-
 let lab: Lab;
 let captures: UnderlayCapture[] = [];
 const ids = { secret: '', plain: '' };
@@ -53,17 +40,6 @@ const ids = { secret: '', plain: '' };
 /** h1 is the manager. */
 function hosts(): [Host, Host, Host] {
   return [lab.host(0), lab.host(1), lab.host(2)];
-}
-
-async function vniOf(host: Host, networkId: string): Promise<number> {
-  const { stdout } = await host.exec(['ip', '-n', `1-${networkId.slice(0, 10)}`, '-d', '-j', 'link', 'show', 'vxlan1']);
-  const [link] = JSON.parse(stdout) as { linkinfo: { info_data: { id: number } } }[];
-  return link?.linkinfo.info_data.id ?? 0;
-}
-
-async function macOf(host: Host, container: string, network: string): Promise<string> {
-  const format = `{{(index .NetworkSettings.Networks "${network}").MacAddress}}`;
-  return (await host.docker(['inspect', '-f', format, container])).stdout.trim();
 }
 
 /** Sends many copies of the words by TCP. @returns how many bytes have arrived. */
@@ -85,33 +61,15 @@ async function talk(
   return Number((await listening).stdout.trim());
 }
 
-/**
- * The third host sends VXLAN packets for a container of h2 to these addresses and ports, from `source`, by default its own address.
- * @returns what the container has heard within 3 s.
- */
-async function inject(
+/** The third host sends packets for a container of h2: see injectVxlan. */
+function inject(
   container: string,
   network: 'secret' | 'plain',
   targets: readonly (readonly [string, number])[],
   source = '',
 ): Promise<string> {
   const [, b, c] = hosts();
-  const pid = (await b.docker(['inspect', '-f', '{{.State.Pid}}', container])).stdout.trim();
-  const heard = b.exec(['nsenter', '-t', pid, '-n', 'python3', '-c', LISTEN, '3'], { check: false });
-  const [address, mac, vni] = await Promise.all([
-    addressOf(b, container, network),
-    macOf(b, container, network),
-    vniOf(b, ids[network]),
-  ]);
-  const socket = ':270F ';
-  await eventually('the listener to be ready', async () => {
-    const { stdout } = await b.exec(['nsenter', '-t', pid, '-n', 'cat', '/proc/net/udp'], { check: false });
-    return stdout.includes(socket);
-  });
-  for (const [to, port] of targets) {
-    await c.exec(['python3', '-c', INJECT, to, String(port), String(vni), mac, address, source]);
-  }
-  return (await heard).stdout.trim();
+  return injectVxlan(c, { host: b, container, network, networkId: ids[network] }, targets, source);
 }
 
 /** What the host has of the tunnel. */
@@ -189,8 +147,8 @@ describe('an encrypted network', () => {
     const { stdout } = await b.exec(['ip', '-4', '-o', 'addr', 'show', 'dev', 'wgwaggle']);
     const inner = /inet (250\S+)\/32/.exec(stdout)?.[1] ?? '';
     const pid = (await a.docker(['inspect', '-f', '{{.State.Pid}}', 'pa'])).stdout.trim();
-    const vni = await vniOf(b, ids.secret);
-    const [address, mac] = await Promise.all([addressOf(b, 'sb', 'secret'), macOf(b, 'sb', 'secret')]);
+    const victim = { host: b, container: 'sb', network: 'secret', networkId: ids.secret };
+    const command = await injectionFor(victim, [inner, 4792]);
     const drops = async (): Promise<number> => {
       const chain = (await a.exec(['nft', 'list', 'chain', 'inet', 'waggle-tunnel', 'arriving'])).stdout;
       return [...chain.matchAll(/daddr 250\.0\.0\.0\/8 iifname != "lo" counter packets (\d+)/g)].reduce(
@@ -199,8 +157,8 @@ describe('an encrypted network', () => {
       );
     };
     const before = await drops();
-    await a.exec(['nsenter', '-t', pid, '-n', 'python3', '-c', INJECT, inner, '4792', String(vni), mac, address]);
-    expect(await drops()).toBe(before + 5);
+    await a.exec(['nsenter', '-t', pid, '-n', ...command]);
+    expect(await drops()).toBe(before + INJECTED_PACKETS);
   });
 
   it('goes on when its WireGuard process is killed, and plain networks do not notice', async () => {
@@ -382,14 +340,8 @@ describe('the wire', () => {
 
 describe('a network that is not encrypted', () => {
   const OUTSIDE = '192.168.77.213';
-  const members = async (host: Host): Promise<string> =>
-    (await host.exec(['nft', 'list', 'set', 'ip', 'waggle-members', 'members'], { check: false })).stdout;
-  const refused = async (host: Host): Promise<number> => {
-    const { stdout } = await host.exec(['nft', 'list', 'counter', 'ip', 'waggle-members', 'refused']);
-    return Number(/packets (\d+)/.exec(stdout)?.[1]);
-  };
   const shutOut = async (host: Host, address: string): Promise<void> => {
-    await eventually(`${address} to be shut out`, async () => !(await members(host)).includes(address), PATIENCE);
+    await eventually(`${address} to be shut out`, async () => !(await membersOf(host)).includes(address), PATIENCE);
   };
 
   it('takes packets from members only, counts the others, and names a member that is shut out', async () => {
@@ -402,7 +354,7 @@ describe('a network that is not encrypted', () => {
     expect(await inject('pc', 'plain', at, OUTSIDE)).toBe('');
     expect(await inject('pc', 'plain', at)).toBe('INJECTED');
     const { stdout: table } = await b.exec(['nft', 'list', 'table', 'ip', 'waggle-members']);
-    expect(await refused(b)).toBe(5);
+    expect(await refusedBy(b)).toBe(INJECTED_PACKETS);
     expect(table).toContain(`elements = { ${OUTSIDE} `);
     await b.exec(['nft', 'delete', 'element', 'ip', 'waggle-members', 'members', `{ ${a.address} }`]);
     const { stdout: trace } = await a.waggle(['network', 'trace', 'pd', 'pc'], { check: false });
@@ -412,7 +364,8 @@ describe('a network that is not encrypted', () => {
       return report;
     });
     // The audit may have been faster than the trace.
-    if (Repairs.h2?.['packet refused'] !== 5) expect(trace).toContain('not in the set of table waggle-members');
+    if (Repairs.h2?.['packet refused'] !== INJECTED_PACKETS)
+      expect(trace).toContain('not in the set of table waggle-members');
     await untilPings(a, 'pd', 'pc');
   });
 
@@ -420,19 +373,19 @@ describe('a network that is not encrypted', () => {
     const [a, b, c] = hosts();
     const at = [[b.address, 4789]] as const;
     await c.waggle(['swarm', 'leave', '--force']);
-    expect(await members(c)).toBe('');
+    expect(await membersOf(c)).toBe('');
     await eventually('h3 to be removed', () => a.waggle(['node', 'rm', 'h3']), PATIENCE);
     const began = performance.now();
     await shutOut(b, c.address);
     process.stdout.write(`a removed node is shut out after ${Math.round(performance.now() - began)} ms\n`);
     expect(await inject('pc', 'plain', at)).toBe('');
-    const before = await refused(b);
+    const before = await refusedBy(b);
     await joinSwarm(a, c);
     await untilNetwork(c, 'plain', true);
     await start(c, 'pe', 'plain');
     await untilPings(c, 'pe', 'pc');
     // A node that has just joined is let in before its first packet comes.
-    expect(await refused(b)).toBe(before);
+    expect(await refusedBy(b)).toBe(before);
     await untilClean(a);
   });
 });

@@ -101,16 +101,6 @@ async function untilWorker(host: Host): Promise<boolean> {
   return LocalNodeState === 'active' && !ControlAvailable && Error === '';
 }
 
-/** Takes one address from the host and gives it another. */
-async function renumber(host: Host, from: string, to: string): Promise<void> {
-  const { stdout } = await host.exec(['ip', '-o', '-4', 'addr', 'show', 'to', from]);
-  const device = stdout.split(/\s+/)[1] ?? '';
-  await host.exec(['ip', 'addr', 'add', `${to}/24`, 'dev', device]);
-  await host.exec(['ip', 'addr', 'del', `${from}/24`, 'dev', device]);
-  // Without its first address the kernel may have taken the other one away as its secondary.
-  await host.exec(['ip', 'addr', 'replace', `${to}/24`, 'dev', device]);
-}
-
 function untilKnownAt(asked: Host, host: Host, address: string): Promise<true> {
   return eventually(
     `${address} to be known`,
@@ -164,11 +154,11 @@ describe('an address that was given', () => {
   it('that is taken away: the node says what to do, and goes on when it is back', async () => {
     const host = lab.host(0);
     const before = host.log('daemon').length;
-    await renumber(host, host.address, '192.168.77.94');
+    await host.renumber(host.address, '192.168.77.94');
     const said = (text: string): Promise<unknown> =>
       eventually(text, () => host.log('daemon').slice(before).includes(text), SLOW);
     await said(`${host.address}, given with --advertise-addr, is no longer an address of this host`);
-    await renumber(host, '192.168.77.94', host.address);
+    await host.renumber('192.168.77.94', host.address);
     await said('this host has the addresses of its node again');
     await untilAllReachable(lab.host(2));
     expect((await infoOf(host)).NodeAddr).toBe(host.address);
@@ -341,7 +331,7 @@ describe('a manager', () => {
       await each.docker(['run', '-d', '--name', `on-${each.name}`, '--network', 'net1', TEST_IMAGE, 'sleep', '1000']);
     }
     await host.stopService('daemon');
-    await renumber(host, host.address, moved);
+    await host.renumber(host.address, moved);
     await host.startDaemon();
     await untilKnownAt(asked, host, moved);
     await untilAllReachable(host);
@@ -366,7 +356,7 @@ describe('a manager', () => {
   it('whose host is renumbered while it runs is found by the others, and so are its containers', async () => {
     const [asked, host] = [lab.host(0), lab.host(1)];
     const [former, moved] = [(await infoOf(host)).NodeAddr, '192.168.77.93'];
-    await renumber(host, former, moved);
+    await host.renumber(former, moved);
     const began = systemClock.monotonic();
     await untilKnownAt(asked, host, moved);
     process.stdout.write(`renumbered to node inspect: ${Math.round(systemClock.monotonic() - began)} ms\n`);

@@ -180,6 +180,16 @@ export class Host {
     await run('ip', ['-n', this.options.switchNamespace, 'link', 'set', this.options.port, 'up']);
   }
 
+  /** Takes one of its addresses (of 24 bits) from the host and gives it another on the same link. */
+  async renumber(from: string, to: string): Promise<void> {
+    const { stdout } = await this.exec(['ip', '-o', '-4', 'addr', 'show', 'to', from]);
+    const device = stdout.split(/\s+/)[1] ?? '';
+    await this.exec(['ip', 'addr', 'add', `${to}/24`, 'dev', device]);
+    await this.exec(['ip', 'addr', 'del', `${from}/24`, 'dev', device]);
+    // Without its first address the kernel may have taken the other one away as its secondary.
+    await this.exec(['ip', 'addr', 'replace', `${to}/24`, 'dev', device]);
+  }
+
   /** Puts the test image into the engine. */
   async loadImage(): Promise<void> {
     const tar = await buildImageTar(this.options.labFolder);
