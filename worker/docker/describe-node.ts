@@ -1,5 +1,6 @@
 import type { GenericResource, NodeDescription } from '../../proto/objects/node.ts';
 import type { Engine } from './engine.ts';
+import { DEFAULT_LOCAL_NETWORKS_OPTIONS } from './local-networks.ts';
 
 /** What of `GET /info` is read. */
 interface EngineInfo {
@@ -34,7 +35,10 @@ export async function describeNode(
   return nodeDescription(info, more);
 }
 
-/** Pure: plugins are sorted, and always hold the overlay driver, which is ours whatever the engine has. */
+/**
+ * Pure: plugins are sorted, and always hold the overlay driver, which is ours whatever the engine has; never the one that it knows us by,
+ * which it names from the first network on only: a node that changes registers anew.
+ */
 export function nodeDescription(info: EngineInfo, more: readonly NodePlugin[] = []): NodeDescription {
   const labels = labelsOf(info.Labels ?? []);
   const resources = info.GenericResources ?? [];
@@ -67,6 +71,7 @@ function pluginsOf(plugins: Record<string, string[] | null>, more: readonly Node
   const found = new Map<string, NodePlugin>();
   const add = (Type: string, Name: string): unknown => found.set(`${Type}/${Name}`, { Type, Name });
   for (const [type, names] of Object.entries(plugins)) for (const name of names ?? []) add(type, name);
+  found.delete(`Network/${DEFAULT_LOCAL_NETWORKS_OPTIONS.driver}`);
   add('Network', 'overlay');
   for (const { Type, Name } of more) add(Type, Name);
   return [...found.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, plugin]) => plugin);

@@ -165,5 +165,8 @@ it('describes a node, always with the overlay driver', () => {
       ],
     },
   });
-  expect(nodeDescription(info).Engine).toEqual({ EngineVersion: '1', Plugins: [{ Type: 'Network', Name: 'overlay' }] });
+  const plain = nodeDescription(info);
+  expect(plain.Engine).toEqual({ EngineVersion: '1', Plugins: [{ Type: 'Network', Name: 'overlay' }] });
+  // Engines name our driver from its first network on; the node is what it was.
+  expect(nodeDescription({ ...info, Plugins: { Network: ['waggle', 'overlay'] } })).toEqual(plain);
 });
