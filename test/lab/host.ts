@@ -7,7 +7,7 @@ import { familyOf, isAlive, signal, untilGone } from './processes.ts';
 import { type RunOptions, type RunResult, run } from './run.ts';
 
 const REPOSITORY = path.resolve(import.meta.dirname, '../..');
-const FOLDERS = ['run', 'lib-docker', 'lib-waggle', 'lib-containerd'] as const;
+const FOLDERS = ['run', 'lib-docker', 'lib-waggle', 'etc-docker'] as const;
 
 /** An engine that was killed with containers running takes up to half a minute on a busy machine. */
 const UP_MS = 90_000;
@@ -42,7 +42,7 @@ export interface HostOptions {
 }
 
 /**
- * One host: a network, a mount and a UTS namespace with its own /run, /var/lib/docker and /var/lib/waggle, so that
+ * One host: a network, a mount and a UTS namespace with its own /run, /etc/docker, /var/lib/docker and /var/lib/waggle, so that
  * an engine and a daemon run in it with their default paths. Its files are reachable from outside under `folder`.
  */
 export class Host {
@@ -244,9 +244,11 @@ export async function openHost(options: Omit<HostOptions, 'holderPid'>): Promise
   const script = [
     `hostname ${options.name}`,
     `mount --bind ${options.folder}/run /run`,
-    'mkdir -p /var/lib/docker /var/lib/waggle /run/netns /run/lock',
+    'mkdir -p /etc/docker /var/lib/docker /var/lib/waggle /run/netns /run/lock',
     `mount --bind ${options.folder}/lib-docker /var/lib/docker`,
     `mount --bind ${options.folder}/lib-waggle /var/lib/waggle`,
+    // An engine keeps its key there, which is its ID, and would read the machine's own settings.
+    `mount --bind ${options.folder}/etc-docker /etc/docker`,
     `touch /run/ready`,
     'exec sleep infinity',
   ].join(' && ');
