@@ -320,7 +320,7 @@ export class ContainerController implements Controller {
     return found.map((container) => container.Id);
   }
 
-  /** Gone already is no error. */
+  /** Gone already is no error. @throws WaggleError aborted, to be tried again, while another removal is under way. */
   async #delete(id: string, signal: AbortSignal): Promise<void> {
     await this.#engine(
       (docker, abortSignal) => {
@@ -329,7 +329,11 @@ export class ContainerController implements Controller {
       },
       signal,
       this.#options.stopMarginMs,
-    ).catch(unless(isNotFound));
+    ).catch((error: unknown) => {
+      if (isNotFound(error)) return;
+      if (isConflict(error)) throw new WaggleError('aborted', messageOf(error), { cause: error });
+      throw error;
+    });
   }
 
   #inspect(id: string, signal: AbortSignal): Promise<Docker.ContainerInspectInfo> {

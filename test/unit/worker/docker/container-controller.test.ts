@@ -109,6 +109,17 @@ describe('faults', () => {
     },
   );
 
+  it('waits for a removal that is under way before it makes the container anew', async () => {
+    const left = parts.executor.controller(containerTask('t1'));
+    await left.prepare(signal);
+    const next = parts.executor.controller(containerTask('t1'));
+    const message = 'removal of container 0123 is already in progress';
+    fake.faults.push({ match: /^DELETE/, kind: 'status', status: 409, message });
+    await expect(next.prepare(signal)).rejects.toMatchObject({ temporary: true, message });
+    await next.prepare(signal);
+    expect(fake.containers.size).toBe(1);
+  });
+
   it('takes a 500 for meant when it comes again and again', async () => {
     const controller = parts.executor.controller(containerTask('t1'));
     await controller.prepare(signal);
