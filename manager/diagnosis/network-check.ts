@@ -53,6 +53,7 @@ export class NetworkCheck {
     const first = await this.#round(networkId, new Map());
     const certain = first.found.filter(({ transient }) => !transient);
     let found = certain;
+    let { facts } = first;
     if (certain.length < first.found.length) {
       await sleep(this.#modules.clock, CONFIRM_MS);
       const second = await this.#round(networkId, first.silent);
@@ -60,8 +61,10 @@ export class NetworkCheck {
       found = first.found.filter((each) => !each.transient || again.has(keyOf(each)));
       for (const each of second.found)
         if (!each.transient && !found.some((f) => keyOf(f) === keyOf(each))) found.push(each);
+      // What has been repaired in between is no finding any more, but must be among the repairs.
+      facts = { ...facts, surveys: new Map([...facts.surveys, ...second.facts.surveys]) };
     }
-    return report(first, found);
+    return report(facts, found);
   }
 
   async #round(networkId: string | undefined, silent: ReadonlyMap<string, string>): Promise<Round> {
@@ -144,8 +147,7 @@ function keyOf({ nodeId, networkId, kind, object }: Found): string {
   return JSON.stringify([nodeId, networkId, kind, object]);
 }
 
-function report({ facts }: Round, found: readonly Found[]): Report {
-  const { nodes, networks, surveys } = facts;
+function report({ nodes, networks, surveys }: ComparisonFacts, found: readonly Found[]): Report {
   const findings = found.map(({ nodeId, networkId, kind, object, expected, found: seen }): NetworkFinding => {
     const Node = nodes.get(nodeId)?.name ?? nodeId;
     const Network = networks.get(networkId)?.Spec.Name ?? networkId;
