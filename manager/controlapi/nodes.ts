@@ -1,9 +1,9 @@
 import type { NodeObject, NodeSpec } from '../../proto/objects/node.ts';
 import { compareTaskStates, isTerminal } from '../../proto/objects/task-state.ts';
 import type { TaskObject } from '../../proto/objects/task.ts';
-import { rfc3339 } from '../../proto/runtime/clock.ts';
+import { rfc3339, sleep } from '../../proto/runtime/clock.ts';
 import { WaggleError } from '../../proto/runtime/errors.ts';
-import type { WriteTx } from '../store/transaction.ts';
+import type { ReadTx, WriteTx } from '../store/transaction.ts';
 import { clusterOf } from './cluster.ts';
 import type { ApiObject, ControlApi, Filters } from './control-api.ts';
 import type { ControlModules, ControlOptions } from './control-modules.ts';
@@ -26,6 +26,9 @@ import { NODE_SHAPE, shaped } from '../../proto/objects/spec-shape.ts';
 
 type Methods = Pick<ControlApi, 'listNodes' | 'getNode' | 'updateNode' | 'removeNode'>;
 
+/** Twice as long as the leader waits to hear of a manager before it takes it for unreachable (rolemanager). */
+const SPARED_MS = 3_000;
+const LOOK_MS = 100;
 const FILTER_KEYS = ['id', 'label', 'membership', 'name', 'node.label', 'role'];
 /** What the demotion of a manager may take. A removal that is refused is tried a second time (leaderproxy), within the time that its client has. */
 const DEMOTION_MS = 6_000;
@@ -58,6 +61,7 @@ export class NodeControl implements Methods {
   async updateNode(args: { ref: string; version: number; spec: NodeSpec }): Promise<Record<string, never>> {
     const spec = shaped(NODE_SHAPE, args.spec);
     validateSpec(spec);
+    if (spec.Role === 'worker') await this.#untilSpared(args.ref);
     await this.#modules.store.update((tx) => {
       const node = resolve(tx, 'nodes', args.ref);
       if (node.Spec.Role === 'manager' && spec.Role === 'worker') {
@@ -73,14 +77,32 @@ export class NodeControl implements Methods {
     return {};
   }
 
-  /** Together with those that are on their way out already. */
+  /** A manager that has not been heard of for a moment may only be busy: the demotion of another one waits for it a little. */
+  async #untilSpared(ref: string): Promise<void> {
+    const { store, clock } = this.#modules;
+    const deadline = clock.monotonic() + SPARED_MS;
+    while (clock.monotonic() < deadline) {
+      const isSpared = store.view((tx) => {
+        const node = resolve(tx, 'nodes', ref);
+        return node.Spec.Role === 'worker' || this.#isSpared(tx, node);
+      });
+      if (isSpared) return;
+      await sleep(clock, LOOK_MS);
+    }
+  }
+
   #assertQuorumKept(tx: WriteTx, node: NodeObject): void {
-    if (node.RaftID === undefined) return;
-    const demoted = [...tx.all('nodes')].filter((other) => other.Spec.Role === 'worker');
-    const leaving = [node, ...demoted].flatMap(({ RaftID }) => (RaftID === undefined ? [] : [RaftID]));
-    if (this.#modules.canSpareManagers(leaving)) return;
+    if (this.#isSpared(tx, node)) return;
     const text = "can't remove member from the raft: this would result in a loss of quorum";
     throw swarmError('failed-precondition', text);
+  }
+
+  /** Whether the managers keep their quorum without it, and without those that are on their way out already. */
+  #isSpared(tx: ReadTx, node: NodeObject): boolean {
+    if (node.RaftID === undefined) return true;
+    const demoted = [...tx.all('nodes')].filter((other) => other.Spec.Role === 'worker');
+    const leaving = [node, ...demoted].flatMap(({ RaftID }) => (RaftID === undefined ? [] : [RaftID]));
+    return this.#modules.canSpareManagers(leaving);
   }
 
   /** Takes the node, what it held and its right to come back, in one change. The end of a demotion is waited for. */

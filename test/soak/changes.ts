@@ -243,7 +243,15 @@ export class Changes {
     const known = this.#take(idle);
     const network = this.#random.pick(networks)?.name ?? '';
     known.networks.add(network);
-    return this.#altered('connect', known, this.#onHost(known.host, ['network', 'connect', network, known.name]));
+    const result = await this.#altered(
+      'connect',
+      known,
+      this.#onHost(known.host, ['network', 'connect', network, known.name]),
+    );
+    // An engine whose driver was cut off while it connected shows the container on the network, and has no endpoint for it (20.10).
+    const undo = ['network', 'disconnect', '-f', network, known.name];
+    if (/was cut off/.test(result.text)) await known.host.docker(undo, { ...PATIENCE, check: false });
+    return result;
   }
 
   async #disconnect(idle: readonly KnownContainer[], networks: readonly KnownNetwork[]): Promise<ChangeResult> {
