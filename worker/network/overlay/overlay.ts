@@ -90,6 +90,8 @@ export class Overlay {
   readonly #moved = new MovedAddresses();
   #announcing: Promise<void> | undefined;
   readonly #lost = new LostLinks();
+  /** Of the lost, whom the last try could not help: the next audit tries again. */
+  readonly #helpless = new Set<string>();
 
   constructor(networkId: string, modules: OverlayModules) {
     this.networkId = networkId;
@@ -241,6 +243,7 @@ export class Overlay {
     this.#settledFor = undefined;
     const failures = await this.#linksPass(observed);
     if (failures.length > 0) return failures;
+    await this.#restore();
     await this.#modules.prepare?.();
     const desired = this.#modules.desired();
     const rows = planRows(desired, observed);
@@ -334,7 +337,6 @@ export class Overlay {
     const desired = this.#modules.desired();
     const links = planLinks(desired, observed);
     const failed = await this.#apply(links);
-    if (failed.length === 0 && desired !== undefined) failed.push(...(await this.#restore(desired)));
     const veths = waits.flatMap((wait) => wait.veth ?? []);
     if (veths.length > 0 && failed.length === 0) {
       if (desired === undefined) throw new WaggleError('not-found', 'the network is not known on this node');
@@ -354,23 +356,29 @@ export class Overlay {
     }
   }
 
-  /** Gives those who have lost their link another one. Who cannot be helped is named until it can be. */
-  async #restore({ mtu, local }: DesiredOverlay): Promise<OperationFailure[]> {
-    const failed: OperationFailure[] = [];
-    for (const port of this.#lost.ports) {
-      const sandbox = local.some(({ link }) => link === port) ? this.#modules.sandboxLink?.(port) : undefined;
-      if (sandbox === undefined) continue;
+  /**
+   * Gives those who have lost their link another one; who joins meanwhile goes before. Whom it cannot help is named until it can, and is in
+   * nobody else's way: neither joins nor rows wait for it.
+   */
+  async #restore(): Promise<void> {
+    const { desired, kernel, repairs, sandboxLink } = this.#modules;
+    for (const port of this.#lost.ports.filter((each) => !this.#helpless.has(each))) {
+      const { mtu, local = [] } = desired() ?? {};
+      const sandbox = local.some(({ link }) => link === port) ? sandboxLink?.(port) : undefined;
+      if (mtu === undefined || sandbox === undefined) continue;
+      this.#helpless.add(port);
       try {
-        const link = await this.#modules.kernel.restoreVeth(this.namespace, port, sandbox, mtu);
+        const link = await kernel.restoreVeth(this.namespace, port, sandbox, mtu);
         if (link === undefined) continue;
         this.#notePort(port, mtu);
-        this.#modules.repairs.add(['port missing']);
+        repairs.add(['port missing']);
         this.#log.info({ network: this.networkId, port, link }, 'a container has its link again');
       } catch (error) {
-        failed.push({ operation: { kind: 'set-up', link: port }, message: messageOf(error) });
+        const fields = { network: this.networkId, port, error: messageOf(error) };
+        this.#log.warn(fields, 'a container could not be given its link again and will be');
       }
+      if (this.#waits.length > 0) return;
     }
-    return failed;
   }
 
   #notePort(port: string, mtu: number): void {
@@ -379,6 +387,7 @@ export class Overlay {
   }
 
   #noteLost(observed: ObservedOverlay): void {
+    this.#helpless.clear();
     const fresh = this.#lost.note(this.#modules.desired()?.local ?? [], observed.ports);
     if (fresh.length === 0) return;
     this.#log.warn({ network: this.networkId, ports: fresh }, 'containers have lost their link');

@@ -128,15 +128,34 @@ describe('an overlay whose container has lost its link', () => {
     expect(kernel.restored).toHaveLength(1);
   });
 
-  it('tries again when the kernel refuses, and names it until then', async () => {
+  it('tries again at the next audit when the kernel refuses, and names it until then', async () => {
     kernel.space('1-abcdefghij').state.ports.clear();
-    kernel.refuseVeth = 'No buffer space available';
+    kernel.refuseRestore = 'No buffer space available';
     await audit();
-    expect([overlay.missingPorts, overlay.dirty]).toEqual([['vethe1'], true]);
-    kernel.refuseVeth = undefined;
-    await clock.advance(1_000);
-    expect([overlay.missingPorts, overlay.dirty]).toEqual([[], false]);
+    expect(overlay.missingPorts).toEqual(['vethe1']);
+    overlay.refresh();
+    await settle();
+    expect(kernel.restores).toBe(1);
+    kernel.refuseRestore = undefined;
+    await audit();
+    expect([kernel.restores, overlay.missingPorts]).toEqual([2, []]);
     expect(repairs.toRecord()).toEqual({ 'port missing': 1 });
+  });
+
+  it('keeps nobody else waiting who cannot be helped: others join, and find their peers', async () => {
+    kernel.space('1-abcdefghij').state.ports.clear();
+    kernel.refuseRestore = 'No buffer space available';
+    await audit();
+    desired = {
+      ...desired,
+      local: [local('vethe1'), { ...local('vethe2'), address: '10.0.0.4', mac: '02:42:0a:00:00:04' }],
+      peers: [{ endpointId: 'p1', address: '10.0.0.3', mac: '02:42:0a:00:00:03', vtep: '192.168.0.2', since: 1 }],
+    };
+    overlay.audit();
+    await overlay.connect('vethe2', 'wge2');
+    await settle();
+    const { ports, neighbours } = kernel.space('1-abcdefghij').state;
+    expect([[...ports.keys()], neighbours.size, overlay.dirty]).toEqual([['vethe2'], 1, false]);
   });
 
   it('is not dirty for a container whose namespace is gone or not known, and helps it when it is', async () => {
