@@ -412,7 +412,7 @@ export class Overlay {
     if (look === 'failed') this.#forget();
     if (look === undefined || look === 'failed') return false;
     const observed = KernelMemory.replay(look);
-    const remembered = this.#memory.state;
+    const remembered = this.#memory.state ?? this.#beforeFailure;
     if (observed !== undefined && remembered !== undefined) {
       const drift = this.#driftOf(observed, remembered);
       if (drift.length > 0 && look.changes.length > 0 && this.#looks < MAX_LOOKS) {
@@ -421,7 +421,10 @@ export class Overlay {
       }
       if (drift.length > 0) this.#countDrift(drift, observed);
     }
-    if (observed !== undefined) this.#settledFor = undefined;
+    if (observed !== undefined) {
+      this.#settledFor = undefined;
+      this.#beforeFailure = undefined;
+    }
     this.#memory.adopt(look);
     return observed !== undefined || this.#memory.verified;
   }

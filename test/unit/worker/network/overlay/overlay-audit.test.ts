@@ -166,6 +166,20 @@ describe('an audit', () => {
     expect(world.repairs.toRecord()).toEqual({ 'forwarding missing': 2 });
   });
 
+  it('counts drift that makes a change fail while the audit looks', async () => {
+    await world.up();
+    world.state.forwarding.clear();
+    world.kernel.slow();
+    await world.audit();
+    world.kernel.refuse = ({ kind }) => (kind === 'put-neighbour' ? 'no such device' : undefined);
+    world.want([peer(1), peer(2), peer(3)]);
+    await settle();
+    world.kernel.refuse = () => undefined;
+    await world.rest();
+    expect(plan(world.desired, world.state)).toEqual([]);
+    expect(world.repairs.toRecord()).toEqual({ 'forwarding missing': 2 });
+  });
+
   it('does not count what a look beside changes has merely missed', async () => {
     await world.up();
     const { kernel } = world;
