@@ -1,10 +1,11 @@
 import type { PathEvidence, SandboxEvidence } from '../../../proto/objects/diagnosis/path.ts';
 import type { EndpointRecord } from '../../gossip/endpoint-table.ts';
 import { differencesOf } from '../overlay/differences.ts';
-import { BRIDGE, namespaceName, portName } from '../overlay/link-names.ts';
+import { BRIDGE, lowerName, namespaceName, portName } from '../overlay/link-names.ts';
 import type { Examination } from '../overlay/overlay.ts';
 import type { HostLink } from '../overlay/overlay-kernel.ts';
 import { choosePeers } from '../overlay/peer-choice.ts';
+import { boundPorts } from '../overlay/shortcut-plan.ts';
 
 const MAX_DIFFERENCES = 20;
 
@@ -36,8 +37,9 @@ export function pathEvidence(facts: PathFacts): PathEvidence {
     bridgeUp: bridge?.up === true,
     port: {
       name,
-      exists: port !== undefined,
-      up: port?.up === true,
+      exists: boundPorts(observed).has(name),
+      // A lower link that is down takes the container's link down with it.
+      up: port?.up === true && observed.route.lowers.get(lowerName(facts.endpointId))?.up !== false,
       onBridge: port?.master === BRIDGE,
       mtu: port?.mtu ?? 0,
     },

@@ -1,5 +1,5 @@
 import { assertNever } from '../../../proto/runtime/assert.ts';
-import { BRIDGE, ROUTED, VXLAN } from './link-names.ts';
+import { BRIDGE, portOf, ROUTED, VXLAN } from './link-names.ts';
 import {
   emptyOverlay,
   isRouteOperation,
@@ -112,9 +112,15 @@ function setRow(observed: ObservedOverlay, operation: RowOperation): void {
 
 function deleteLink(observed: ObservedOverlay, link: string): void {
   if (link === ROUTED) return dropRouteLink(observed);
-  if (link !== VXLAN) return void observed.ports.delete(link);
+  if (link !== VXLAN) return deletePort(observed, link);
   delete observed.vxlan;
   Object.assign(observed, { forwarding: new Map(), bridged: new Map(), neighbours: new Map() });
+}
+
+/** Its lower link goes with it. */
+function deletePort({ ports, route }: ObservedOverlay, link: string): void {
+  ports.delete(link);
+  for (const lower of route.lowers.keys()) if (portOf(lower) === link) route.lowers.delete(lower);
 }
 
 function linkOf(observed: ObservedOverlay, link: string): ObservedLink | undefined {

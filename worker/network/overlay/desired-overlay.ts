@@ -34,6 +34,8 @@ export interface OverlayCircumstances {
   isPartial: boolean;
   /** Ports that may be removed although no endpoint has them; absent: every one. */
   doomed?: ReadonlySet<string> | undefined;
+  /** This kernel can do what shortcuts need. */
+  canShorten?: boolean;
   /** Within the tunnel for an encrypted network, else by the host's own link. */
   path: VxlanPath;
   adjacency: {
@@ -59,6 +61,7 @@ export function desiredOverlay(circumstances: OverlayCircumstances): DesiredOver
     peers: facts.encrypted === true ? withinTunnel(peers) : peers,
     ...(doomed === undefined ? {} : { doomed }),
     isPartial,
+    ...(circumstances.canShorten === true && facts.dataPath === 'routed' ? { hasShortcuts: true } : {}),
     ...routeOf(facts, circumstances.adjacency),
   };
 }

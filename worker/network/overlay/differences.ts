@@ -10,6 +10,7 @@ import {
 } from './overlay-state.ts';
 import { ROUTE_DESCRIBERS, TABLE_ROWS } from './routed-differences.ts';
 import { plan } from './plan.ts';
+import { boundPorts } from './shortcut-plan.ts';
 
 const ABSENT = 'nothing';
 
@@ -37,8 +38,9 @@ export function repairKinds(operations: readonly Operation[], observed: Observed
 }
 
 function missingPorts(desired: DesiredOverlay | undefined, observed: ObservedOverlay): Difference[] {
+  const bound = boundPorts(observed);
   return (desired?.local ?? [])
-    .filter(({ link }) => !observed.ports.has(link))
+    .filter(({ link }) => !bound.has(link))
     .map(({ link, address }) => ({
       kind: 'port missing',
       object: link,

@@ -9,6 +9,7 @@ const PORT_PREFIX = 'veth';
 const PORT_DIGITS = 7;
 const WAITING_PREFIX = 'wge';
 const WAITING_DIGITS = 12;
+const LOWER_PREFIX = 'wgl';
 const NETWORK_DIGITS = 10;
 
 /** The namespace of a network on this host: what `ip netns exec` takes. */
@@ -39,6 +40,25 @@ export function portName(endpointId: string): string {
 /** The container's end, while it waits in the host for the engine to take it, and again after Leave. */
 export function waitingName(endpointId: string): string {
   return `${WAITING_PREFIX}${endpointId.slice(0, WAITING_DIGITS)}`;
+}
+
+/** Of a container on a routed network: the port's other end, in the host, that the container's own link lies on (shortcut-plan.ts). */
+export function lowerName(endpointId: string): string {
+  return `${LOWER_PREFIX}${endpointId.slice(0, WAITING_DIGITS)}`;
+}
+
+/** The lower link of a link that waits. */
+export function lowerOf(waiting: string): string {
+  return `${LOWER_PREFIX}${waiting.slice(WAITING_PREFIX.length)}`;
+}
+
+/** The port of a lower link. */
+export function portOf(lower: string): string {
+  return portName(lower.slice(LOWER_PREFIX.length));
+}
+
+export function isLowerName(link: string): boolean {
+  return link.length > LOWER_PREFIX.length && link.startsWith(LOWER_PREFIX);
 }
 
 export function isPortName(link: string): boolean {

@@ -36,6 +36,13 @@ export interface SandboxLink {
   routes: readonly string[];
 }
 
+/** What a container's link lies on in the host (shortcut-plan.ts). */
+export interface LowerLink {
+  name: string;
+  /** Of the container. */
+  mac: string;
+}
+
 /** Of some hosts, those that are on one segment with this one. */
 export interface AdjacentHosts {
   /** The routes have them on the link, with no gateway between. */
@@ -65,13 +72,23 @@ export interface OverlayKernel {
   /**
    * Makes a veth with one end, `port`, in the namespace, up and on its bridge, and the other, `waiting`, in the host. A pair whose other
    * end still waits is left as it is; one that was used is made anew.
+   * @param lower the port's other end is this one, in the host, and `waiting` is a link that lies on it.
    */
-  createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void>;
+  createVeth(namespace: string, port: string, waiting: string, mtu: number, lower?: LowerLink): Promise<void>;
   /**
    * Makes a veth as `createVeth` does, with its other end in the container and set up as the engine had it: for one that has lost its link.
-   * All of it or nothing. @returns the name in the container; undefined when its namespace is gone.
+   * All of it or nothing; what there is of that port and of the lower link goes first. @returns the name in the container; undefined when its
+   * namespace is gone.
    */
-  restoreVeth(namespace: string, port: string, link: SandboxLink, mtu: number): Promise<string | undefined>;
+  restoreVeth(
+    namespace: string,
+    port: string,
+    link: SandboxLink,
+    mtu: number,
+    lower?: LowerLink,
+  ): Promise<string | undefined>;
+  /** Whether it can do what shortcuts need. Asks the kernel each time. Never rejects. */
+  hasShortcuts(): Promise<boolean>;
   /** Tells the containers on the bridge that these addresses have these MACs (gratuitous ARP, unsolicited neighbour advertisements). */
   announce(namespace: string, announcements: readonly Announcement[]): Promise<void>;
   hostLinks(): Promise<HostLink[]>;

@@ -74,6 +74,8 @@ export interface DesiredOverlay extends NetworkFacts {
   doomed?: ReadonlySet<string>;
   /** Of a routed network, once it is known by which link this host reaches others. */
   route?: DesiredRoute;
+  /** Containers' links are to lie on lower links, for the shortcut (shortcut-plan.ts). */
+  hasShortcuts?: boolean;
 }
 
 /** The host's link that has the VTEP's address. */
@@ -136,6 +138,10 @@ export interface ObservedRoute {
   sources: Set<string>;
   /** Containers of this host: address to MAC. */
   ports: Map<string, string>;
+  /** Lower links of the network's ports. One with BARE_MAC has no container's link on it. */
+  lowers: Map<string, Pick<ObservedLink, 'mtu' | 'up' | 'mac'>>;
+  /** Lower link to `shortcutKey` of what its chains let through; of chains that are not as made: ''. */
+  shortcuts: Map<string, string>;
 }
 
 /** Owned by one worker, which changes it as its operations succeed. MAC addresses are in lower case. */
@@ -194,7 +200,16 @@ export type RouteOperation =
   | { kind: 'put-source'; address: string; mac: string }
   | { kind: 'delete-source'; address: string; mac: string }
   | { kind: 'put-port'; address: string; mac: string }
-  | { kind: 'delete-port'; address: string };
+  | { kind: 'delete-port'; address: string }
+  | { kind: 'set-lower'; lower: string; mtu: number }
+  /** Puts the shortcut's chains in the place of any former ones of that lower link. */
+  | ({ kind: 'put-shortcut'; lower: string } & Shortcut)
+  | { kind: 'delete-shortcut'; lower: string };
+
+/** What a container may send by its shortcut, and how. */
+export interface Shortcut extends Pick<LocalPort, 'address' | 'address6' | 'mac'> {
+  underlay: Underlay;
+}
 
 export function emptyOverlay(): ObservedOverlay {
   return {
@@ -208,11 +223,24 @@ export function emptyOverlay(): ObservedOverlay {
 }
 
 export function emptyRoute(): ObservedRoute {
-  return { bridged: new Map(), table: false, routes: new Map(), sources: new Set(), ports: new Map() };
+  return {
+    bridged: new Map(),
+    table: false,
+    routes: new Map(),
+    sources: new Set(),
+    ports: new Map(),
+    lowers: new Map(),
+    shortcuts: new Map(),
+  };
 }
 
 export function sourceKey(mac: string, address: string): string {
   return `${mac} ${address}`;
+}
+
+/** One word for a shortcut; equal where the chains are. */
+export function shortcutKey({ mac, address, address6, underlay }: Shortcut): string {
+  return [mac, address, address6 ?? '-', underlay.link, underlay.mac].join(' ');
 }
 
 const ROUTE_KINDS: Readonly<Record<RouteOperation['kind'], true>> = {
@@ -230,6 +258,9 @@ const ROUTE_KINDS: Readonly<Record<RouteOperation['kind'], true>> = {
   'delete-source': true,
   'put-port': true,
   'delete-port': true,
+  'set-lower': true,
+  'put-shortcut': true,
+  'delete-shortcut': true,
 };
 
 export function isRouteOperation(operation: Operation): operation is RouteOperation {

@@ -7,13 +7,14 @@ import type { RepairCounts } from '../repair-counts.ts';
 import { advance } from './advance.ts';
 import { repairKinds } from './differences.ts';
 import { KernelMemory, type Look } from './kernel-memory.ts';
-import { BRIDGE, namespaceName } from './link-names.ts';
+import { BRIDGE, lowerName, namespaceName } from './link-names.ts';
 import { LostLinks } from './lost-links.ts';
 import { MovedAddresses } from './moved-addresses.ts';
-import type { OperationFailure, OverlayKernel, SandboxLink } from './overlay-kernel.ts';
+import type { LowerLink, OperationFailure, OverlayKernel, SandboxLink } from './overlay-kernel.ts';
 import type { DesiredOverlay, LocalPort, ObservedOverlay, Operation } from './overlay-state.ts';
 import { plan, planLinks, planRows } from './plan.ts';
 import { sameDesired } from './same-desired.ts';
+import { boundPorts } from './shortcut-plan.ts';
 
 const BACKOFF = { minMs: 100, maxMs: 10_000, factor: 2, jitter: 0.3 };
 /**
@@ -340,19 +341,20 @@ export class Overlay {
     const veths = waits.flatMap((wait) => wait.veth ?? []);
     if (veths.length > 0 && failed.length === 0) {
       if (desired === undefined) throw new WaggleError('not-found', 'the network is not known on this node');
-      for (const veth of veths) failed.push(...(await this.#makeVeth(veth, desired.mtu)));
+      for (const veth of veths) failed.push(...(await this.#makeVeth(veth, desired)));
       failed.push(...(await this.#apply(planLinks(this.#modules.desired(), observed))));
     }
     return failed;
   }
 
-  async #makeVeth(veth: NonNullable<Wait['veth']>, mtu: number): Promise<OperationFailure[]> {
+  async #makeVeth({ port, waiting }: NonNullable<Wait['veth']>, desired: DesiredOverlay): Promise<OperationFailure[]> {
     try {
-      await this.#modules.kernel.createVeth(this.namespace, veth.port, veth.waiting, mtu);
-      this.#notePort(veth.port, mtu);
+      const lower = lowerOf(desired, port);
+      await this.#modules.kernel.createVeth(this.namespace, port, waiting, desired.mtu, lower);
+      this.#notePort(port, desired.mtu, lower);
       return [];
     } catch (error) {
-      return [{ operation: { kind: 'set-up', link: veth.port }, message: messageOf(error) }];
+      return [{ operation: { kind: 'set-up', link: port }, message: messageOf(error) }];
     }
   }
 
@@ -363,14 +365,15 @@ export class Overlay {
   async #restore(): Promise<void> {
     const { desired, kernel, repairs, sandboxLink } = this.#modules;
     for (const port of this.#lost.ports.filter((each) => !this.#helpless.has(each))) {
-      const { mtu, local = [] } = desired() ?? {};
-      const sandbox = local.some(({ link }) => link === port) ? sandboxLink?.(port) : undefined;
-      if (mtu === undefined || sandbox === undefined) continue;
+      const wanted = desired();
+      const sandbox = wanted?.local.some(({ link }) => link === port) ? sandboxLink?.(port) : undefined;
+      if (wanted === undefined || sandbox === undefined) continue;
       this.#helpless.add(port);
       try {
-        const link = await kernel.restoreVeth(this.namespace, port, sandbox, mtu);
+        const lower = lowerOf(wanted, port);
+        const link = await kernel.restoreVeth(this.namespace, port, sandbox, wanted.mtu, lower);
         if (link === undefined) continue;
-        this.#notePort(port, mtu);
+        this.#notePort(port, wanted.mtu, lower);
         repairs.add(['port missing']);
         this.#log.info({ network: this.networkId, port, link }, 'a container has its link again');
       } catch (error) {
@@ -381,14 +384,17 @@ export class Overlay {
     }
   }
 
-  #notePort(port: string, mtu: number): void {
-    this.#memory.change(({ ports }) => void ports.set(port, { mtu, up: true, mac: '', master: BRIDGE }));
+  #notePort(port: string, mtu: number, lower: LowerLink | undefined): void {
+    this.#memory.change(({ ports, route }) => {
+      ports.set(port, { mtu, up: true, mac: '', master: BRIDGE });
+      if (lower !== undefined) route.lowers.set(lower.name, { mtu, up: true, mac: lower.mac });
+    });
     this.#lost.saw(port);
   }
 
   #noteLost(observed: ObservedOverlay): void {
     this.#helpless.clear();
-    const fresh = this.#lost.note(this.#modules.desired()?.local ?? [], observed.ports);
+    const fresh = this.#lost.note(this.#modules.desired()?.local ?? [], boundPorts(observed));
     if (fresh.length === 0) return;
     this.#log.warn({ network: this.networkId, ports: fresh }, 'containers have lost their link');
   }
@@ -448,6 +454,12 @@ export class Overlay {
     this.#waits = [];
     for (const wait of waits) wait.reject(error);
   }
+}
+
+/** Undefined for a container whose link is to be the port's other end itself. */
+function lowerOf({ local, hasShortcuts }: DesiredOverlay, port: string): LowerLink | undefined {
+  const found = hasShortcuts === true ? local.find(({ link }) => link === port) : undefined;
+  return found && { name: lowerName(found.endpointId), mac: found.mac };
 }
 
 function portOf(operation: Operation): string | undefined {

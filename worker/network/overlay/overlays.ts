@@ -67,6 +67,7 @@ export class Overlays implements Startable {
   #auditing: Promise<void> | undefined;
   #unsubscribe: (() => void) | undefined;
   #trusted = false;
+  #canShorten = false;
   #spared: ReadonlySet<string> = new Set();
   #stopped = false;
 
@@ -81,6 +82,8 @@ export class Overlays implements Startable {
   /** Overlays with endpoints are to be taken up by `resume`. */
   async start(): Promise<void> {
     this.#marked = await this.#modules.markers.open();
+    this.#canShorten = await this.#modules.kernel.hasShortcuts();
+    if (!this.#canShorten) this.#log.info({}, 'this kernel has no shortcuts for routed networks: they work without');
     await this.#sweepHost();
     this.#unsubscribe = this.#modules.table.onChange((networkIds) => {
       for (const networkId of networkIds) this.refresh(networkId);
@@ -318,7 +321,9 @@ export class Overlays implements Startable {
     const { table } = this.#modules;
     const peers = entry.ages.peersOf(table.located(networkId));
     const isPartial = !table.synced(networkId);
-    return desiredOverlay({ facts, endpoints, peers, isPartial, doomed, path, adjacency: this.#underlay.adjacency });
+    const canShorten = this.#canShorten;
+    const { adjacency } = this.#underlay;
+    return desiredOverlay({ facts, endpoints, peers, isPartial, doomed, path, canShorten, adjacency });
   }
 
   #scheduleAudit(): void {

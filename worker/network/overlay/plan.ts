@@ -3,6 +3,7 @@ import { BRIDGE, isPortName, VXLAN } from './link-names.ts';
 import type { DesiredOverlay, NetworkFacts, ObservedOverlay, ObservedVxlan, Operation } from './overlay-state.ts';
 import { choosePeers } from './peer-choice.ts';
 import { planRouteLinks, planRouteRows } from './routed-plan.ts';
+import { planLowers } from './shortcut-plan.ts';
 
 /**
  * The whole way from what the kernel has to what it should have; empty when they agree. `desired` undefined means
@@ -25,6 +26,7 @@ export function planLinks(desired: DesiredOverlay | undefined, observed: Observe
     ...planBridge(desired, observed),
     ...planVxlan(desired, observed),
     ...planPorts(desired, observed),
+    ...planLowers(desired, observed),
     ...planRouteLinks(desired, observed),
   ];
 }

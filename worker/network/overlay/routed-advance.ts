@@ -1,5 +1,12 @@
 import { assertNever } from '../../../proto/runtime/assert.ts';
-import { emptyRoute, type ObservedOverlay, type RouteOperation, sourceKey } from './overlay-state.ts';
+import {
+  emptyRoute,
+  type ObservedOverlay,
+  type ObservedRoute,
+  type RouteOperation,
+  shortcutKey,
+  sourceKey,
+} from './overlay-state.ts';
 
 /** `advance` for the steps that only routed networks have. */
 export function advanceRoute(observed: ObservedOverlay, operation: RouteOperation): void {
@@ -21,14 +28,14 @@ export function advanceRoute(observed: ObservedOverlay, operation: RouteOperatio
       route.end = { mtu: operation.mtu, up: true };
       return;
     case 'install-table': {
-      const { link, end, bridged } = route;
-      const links = { ...(link === undefined ? {} : { link }), ...(end === undefined ? {} : { end }), bridged };
+      const { link, end, bridged, lowers } = route;
+      const links = { ...(link === undefined ? {} : { link }), ...(end === undefined ? {} : { end }), bridged, lowers };
       observed.route = { ...emptyRoute(), ...links, table: true, underlay: operation.underlay };
       return;
     }
     case 'delete-table': {
       const { underlay: _underlay, ...rest } = route;
-      observed.route = { ...rest, table: false, routes: new Map(), sources: new Set(), ports: new Map() };
+      observed.route = { ...rest, ...emptyTable(), table: false };
       return;
     }
     case 'put-routed':
@@ -48,9 +55,22 @@ export function advanceRoute(observed: ObservedOverlay, operation: RouteOperatio
       return void route.ports.set(operation.address, operation.mac);
     case 'delete-port':
       return void route.ports.delete(operation.address);
+    case 'set-lower': {
+      const { mac = '' } = route.lowers.get(operation.lower) ?? {};
+      return void route.lowers.set(operation.lower, { mac, mtu: operation.mtu, up: true });
+    }
+    case 'put-shortcut':
+      return void route.shortcuts.set(operation.lower, shortcutKey(operation));
+    case 'delete-shortcut':
+      return void route.shortcuts.delete(operation.lower);
     default:
       return assertNever(operation);
   }
+}
+
+function emptyTable(): Pick<ObservedRoute, 'routes' | 'sources' | 'ports' | 'shortcuts'> {
+  const { routes, sources, ports, shortcuts } = emptyRoute();
+  return { routes, sources, ports, shortcuts };
 }
 
 /** Both ends are gone, with the rows that name them and the chain that hung on the host's. */

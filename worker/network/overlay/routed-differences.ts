@@ -47,6 +47,16 @@ export const ROUTE_DESCRIBERS: RouteDescribers = {
   'delete-port': ({ address }, { route }) => [
     difference('way to a container added', address, ABSENT, route.ports.get(address) ?? ''),
   ],
+  'set-lower': ({ lower, mtu }, { route }) => {
+    const { up = false, mtu: found = 0 } = route.lowers.get(lower) ?? {};
+    return [difference('link altered', lower, `up, MTU ${mtu}`, `${up ? 'up' : 'down'}, MTU ${found}`)];
+  },
+  'put-shortcut': ({ lower, address }, { route }) => [
+    route.shortcuts.has(lower)
+      ? difference('shortcut altered', lower, `of ${address}, as made`, route.shortcuts.get(lower) || 'not so')
+      : difference('shortcut missing', lower, `of ${address}`, ABSENT),
+  ],
+  'delete-shortcut': ({ lower }) => [difference('shortcut added', lower, ABSENT, 'present')],
 };
 
 /** Rows live and die with their table. */
@@ -57,6 +67,8 @@ export const TABLE_ROWS: ReadonlySet<RouteOperation['kind']> = new Set([
   'delete-source',
   'put-port',
   'delete-port',
+  'put-shortcut',
+  'delete-shortcut',
 ]);
 
 function difference(kind: string, object: string, expected: string, found: string): Difference {

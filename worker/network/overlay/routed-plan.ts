@@ -9,6 +9,7 @@ import {
   type Underlay,
 } from './overlay-state.ts';
 import type { PeerTables } from './peer-choice.ts';
+import { planShortcuts } from './shortcut-plan.ts';
 
 /*
  * The bare way of a routed network. The bridge sends frames for containers on neighbour hosts to routed0; they come out at its other end in the
@@ -27,6 +28,7 @@ import type { PeerTables } from './peer-choice.ts';
  * The hook is before everything else that a host does with a packet. So nothing here depends on, or is in the way of,
  * forwarding, connection tracking, the engine's firewall or routes of the host; and a packet that the table does not know is not ours.
  * Containers see the same addresses as with VXLAN: an endpoint that moves keeps its MAC, and is sent to another way by one row.
+ * Where the kernel can, containers have a shortcut beside this way (shortcut-plan.ts).
  */
 
 /** Links and table of the bare way; removes them when it is not wanted. */
@@ -103,6 +105,7 @@ export function planRouteRows(desired: DesiredOverlay, observed: ObservedOverlay
     const [mac = '', address = ''] = key.split(' ');
     if (!wanted.sources.has(key)) after.push({ kind: 'delete-source', address, mac });
   }
+  after.push(...planShortcuts(desired, observed, have.shortcuts));
   return { before, macs: wanted.macs, after };
 }
 

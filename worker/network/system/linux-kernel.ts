@@ -7,6 +7,7 @@ import { BRIDGE, ROUTED, routeEndName, VXLAN } from '../overlay/link-names.ts';
 import type {
   AdjacentHosts,
   HostLink,
+  LowerLink,
   Observation,
   OperationFailure,
   OverlayKernel,
@@ -19,9 +20,11 @@ import { Batch, type LineFailure } from './batch.ts';
 import { command, dump } from './command.ts';
 import { type LineGroup, lineGroups } from './line-groups.ts';
 import { createNamespace, deleteNamespace, listNamespaces, namespaceExists, namespacePath } from './netns.ts';
-import { type OverlayDumps, readHostLinks, readOverlay, readRouteEnd } from './observe.ts';
+import { type OverlayDumps, readHostEnds, readHostLinks, readOverlay } from './observe.ts';
+import { layingLines, muteLower, peerWords } from './lower-link.ts';
 import type { LineOperation } from './render.ts';
 import { makeSandboxLink } from './sandbox-link.ts';
+import { canShorten } from './shortcut-probe.ts';
 import { fingerprint, listRouteTable, readRouteTable, runNft } from './route-table.ts';
 
 /** Bridged frames are not the firewall's business here, and an overlay has no redirects of its own. */
@@ -40,6 +43,8 @@ const WITH_IPV6 = [
   'net.ipv6.conf.default.accept_ra=0',
   'net.ipv6.conf.default.autoconf=0',
 ];
+
+const VETHS = ['-j', 'link', 'show', 'type', 'veth'];
 
 const ANNOUNCE_CHILD = fileURLToPath(new URL('./announce-child.ts', import.meta.url));
 
@@ -70,14 +75,15 @@ export class LinuxKernel implements OverlayKernel {
     const dumps = (await namespaceExists(namespace)) ? await dumpNamespace(namespace) : undefined;
     const links = dumps === undefined ? emptyOverlay() : readOverlay({ addresses: dumps.addresses });
     const isRouted = routed || links.route.link !== undefined;
-    const [listing, end] = isRouted ? await Promise.all([listRouteTable(namespace), readEnd(namespace)]) : [];
+    const [listing, veths] = isRouted ? await Promise.all([listRouteTable(namespace), command('ip', VETHS)]) : [];
+    const ends = veths === undefined ? {} : readHostEnds(veths, routeEndName(namespace), links.ports);
     const learnt = this.#tables.get(namespace);
-    const small = [links, end, learnt].map((each) => JSON.stringify(each, spread));
+    const small = [links, ends, learnt].map((each) => JSON.stringify(each, spread));
     const stamp = stampOf([...small, listing, dumps?.forwarding, dumps?.neighbours, dumps?.routed]);
     const read = (): ObservedOverlay => {
       const observed = dumps === undefined ? links : readOverlay(dumps);
       if (isRouted) Object.assign(observed.route, readRouteTable(listing, namespace, learnt));
-      if (end !== undefined) observed.route.end = end;
+      Object.assign(observed.route, ends);
       return observed;
     };
     return { stamp, read };
@@ -98,25 +104,40 @@ export class LinuxKernel implements OverlayKernel {
     return failures;
   }
 
-  async createVeth(namespace: string, port: string, waiting: string, mtu: number): Promise<void> {
+  async createVeth(namespace: string, port: string, waiting: string, mtu: number, lower?: LowerLink): Promise<void> {
     // Made, enslaved and up in one operation: each takes the lock that all links of the machine share, and while containers start
     // that lock is what they wait for.
     const inside = this.#batch('ip', namespace);
-    const peer = `peer name ${waiting} mtu ${mtu} netns ${process.pid}`;
-    const line = `link add ${port} mtu ${mtu} master ${BRIDGE} up type veth ${peer}`;
+    const line = `link add ${port} mtu ${mtu} master ${BRIDGE} up type veth ${peerWords(lower?.name ?? waiting, mtu, lower)}`;
     const failure = (await inside.run([line]))[0];
-    if (failure === undefined) return;
-    if (!EXISTS.test(failure.message)) throw new WaggleError('internal', failure.message);
-    if ((await this.hostLinks()).some((link) => link.name === waiting)) {
-      if (readOverlay(await dumpNamespace(namespace)).ports.has(port)) return;
-      await this.deleteHostLink(waiting);
-    } else await inside.run([`link del dev ${port}`]);
-    const again = (await inside.run([line]))[0];
-    if (again !== undefined) throw new WaggleError('internal', again.message);
+    if (failure !== undefined) {
+      if (!EXISTS.test(failure.message)) throw new WaggleError('internal', failure.message);
+      if ((await this.hostLinks()).some((link) => link.name === waiting)) {
+        if (readOverlay(await dumpNamespace(namespace)).ports.has(port)) return;
+        await this.deleteHostLink(waiting);
+      } else await inside.run([`link del dev ${port}`]);
+      const again = (await inside.run([line]))[0];
+      if (again !== undefined) throw new WaggleError('internal', again.message);
+    }
+    if (lower === undefined) return;
+    const words = await this.#layLink(waiting, mtu, lower);
+    if (words === undefined) return;
+    await inside.run([`link del dev ${port}`]);
+    throw new WaggleError('internal', words);
   }
 
-  restoreVeth(namespace: string, port: string, link: SandboxLink, mtu: number): Promise<string | undefined> {
-    return makeSandboxLink(namespace, port, link, mtu);
+  restoreVeth(
+    namespace: string,
+    port: string,
+    link: SandboxLink,
+    mtu: number,
+    lower?: LowerLink,
+  ): Promise<string | undefined> {
+    return makeSandboxLink(namespace, port, link, mtu, lower?.name);
+  }
+
+  hasShortcuts(): Promise<boolean> {
+    return canShorten();
   }
 
   async announce(namespace: string, announcements: readonly Announcement[]): Promise<void> {
@@ -170,6 +191,16 @@ export class LinuxKernel implements OverlayKernel {
       if (group.operations.some(({ kind }) => kind === 'install-table')) await this.#learnTable(namespace);
     }
     return failures;
+  }
+
+  /** Puts a container's link onto its lower link. @returns what is wrong, in the words of `ip`. */
+  async #layLink(waiting: string, mtu: number, lower: LowerLink): Promise<string | undefined> {
+    await muteLower(lower.name);
+    const lines = layingLines(waiting, mtu, lower);
+    const failure = (await this.#batch('ip', undefined).run(lines))[0];
+    // The process may have known a former lower link of that name; after a failure there is another one.
+    if (failure === undefined) return undefined;
+    return (await this.#batch('ip', undefined).run(lines))[0]?.message;
   }
 
   async #run(namespace: string, { tool, inHost, lines }: LineGroup): Promise<LineFailure[]> {
@@ -231,16 +262,6 @@ async function dumpNamespace(namespace: string): Promise<OverlayDumps> {
     links.route.link === undefined ? undefined : dump('bridge', [...fdb, ROUTED]),
   ]);
   return { addresses, forwarding, neighbours, routed };
-}
-
-/** The host's end of routed0; undefined when there is no such link. */
-async function readEnd(namespace: string): Promise<ObservedOverlay['route']['end']> {
-  try {
-    return readRouteEnd(await command('ip', ['-j', 'addr', 'show', 'dev', routeEndName(namespace)]));
-  } catch (error) {
-    if (ABSENT.test(messageOf(error))) return undefined;
-    throw error;
-  }
 }
 
 /** For JSON, which passes maps and sets over. */

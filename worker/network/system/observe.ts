@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BRIDGE, ROUTED, VXLAN } from '../overlay/link-names.ts';
+import { BRIDGE, isLowerName, portOf, ROUTED, VXLAN } from '../overlay/link-names.ts';
 import type { HostLink } from '../overlay/overlay-kernel.ts';
 import { emptyOverlay, type ObservedLink, type ObservedOverlay, type ObservedRoute } from '../overlay/overlay-state.ts';
 
@@ -61,11 +61,21 @@ export function readOverlay(dumps: OverlayDumps): ObservedOverlay {
   return observed;
 }
 
-/** Reads `ip -j addr show dev LINK`. @throws Error when it is not one link. */
-export function readRouteEnd(addresses: string): NonNullable<ObservedRoute['end']> {
-  const [row] = readLinks(addresses);
-  if (row === undefined) throw new Error(`not a link: ${addresses}`);
-  return { mtu: row.mtu, up: row.flags.includes('UP') };
+/** Reads of `ip -j link show type veth` of the host what belongs to one overlay. @param ports of the overlay. @throws Error likewise. */
+export function readHostEnds(
+  veths: string,
+  end: string,
+  ports: { has(port: string): boolean },
+): Pick<ObservedRoute, 'end' | 'lowers'> {
+  const found: Pick<ObservedRoute, 'end' | 'lowers'> = { lowers: new Map() };
+  for (const { ifname, mtu, flags, address } of readLinks(veths)) {
+    const link = { mtu, up: flags.includes('UP') };
+    if (ifname === end) found.end = link;
+    else if (isLowerName(ifname) && ports.has(portOf(ifname))) {
+      found.lowers.set(ifname, { ...link, mac: address.toLowerCase() });
+    }
+  }
+  return found;
 }
 
 /** Reads `ip -j -d addr` of the host. */

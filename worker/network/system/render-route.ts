@@ -1,7 +1,8 @@
 import { assertNever } from '../../../proto/runtime/assert.ts';
-import { WaggleError } from '../../../proto/runtime/errors.ts';
 import { ROUTED, routeEndName, routeTableName } from '../overlay/link-names.ts';
 import type { RouteOperation, Underlay } from '../overlay/overlay-state.ts';
+import { removeShortcut, shortcutLines } from './render-shortcut.ts';
+import { linkName, word } from './words.ts';
 
 type TableOperation = Extract<
   RouteOperation,
@@ -33,6 +34,15 @@ export function renderRoute(
       return { tool: 'bridge', inHost: false, line: `fdb replace ${operation.mac} dev ${ROUTED} master static` };
     case 'delete-routed':
       return { tool: 'bridge', inHost: false, line: `fdb del ${operation.mac} dev ${ROUTED} master` };
+    case 'set-lower': {
+      // Nobody speaks on it: neither an address of the host's, nor one that the kernel makes up.
+      const { lower, mtu } = operation;
+      return { tool: 'ip', inHost: true, line: `link set dev ${linkName(lower)} mtu ${mtu} addrgenmode none up` };
+    }
+    case 'put-shortcut':
+      return nft(shortcutLines(routeTableName(namespace), operation.lower, operation));
+    case 'delete-shortcut':
+      return nft(removeShortcut(routeTableName(namespace), operation.lower));
     case 'install-table':
     case 'delete-table':
     case 'put-route':
@@ -41,10 +51,14 @@ export function renderRoute(
     case 'delete-source':
     case 'put-port':
     case 'delete-port':
-      return { tool: 'nft', inHost: true, line: tableLine(routeTableName(namespace), end, operation) };
+      return nft(tableLine(routeTableName(namespace), end, operation));
     default:
       return assertNever(operation);
   }
+}
+
+function nft(line: string): { tool: 'nft'; inHost: true; line: string } {
+  return { tool: 'nft', inHost: true, line };
 }
 
 function tableLine(table: string, end: string, operation: TableOperation): string {
@@ -103,15 +117,4 @@ function tableText(table: string, end: string, underlay: Underlay): string {
     meta pkttype host ether saddr . ip6 saddr @sources6 goto deliver
   }
 }`;
-}
-
-/** Addresses come from other hosts too. */
-function word(text: string): string {
-  if (/^[0-9a-f.:]+$/.test(text)) return text;
-  throw new WaggleError('invalid-argument', `not an address: ${JSON.stringify(text)}`);
-}
-
-function linkName(text: string): string {
-  if (/^[\w.@-]+$/.test(text)) return text;
-  throw new WaggleError('invalid-argument', `not a link that can be named to nft: ${JSON.stringify(text)}`);
 }

@@ -3,6 +3,7 @@ import { execa } from 'execa';
 import { z } from 'zod';
 import { routeEndName, routeTableName } from '../overlay/link-names.ts';
 import { emptyRoute, type ObservedRoute, sourceKey, type Underlay } from '../overlay/overlay-state.ts';
+import { lowerOfRow, readShortcuts } from './render-shortcut.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_OUTPUT_CHARACTERS = 256 * 1024 * 1024;
@@ -14,7 +15,7 @@ const ruleOfSchema = z.object({ chain: z.string(), expr: z.array(z.unknown()) })
 const forwardSchema = z.object({ fwd: z.object({ dev: z.string() }) });
 const rewriteSchema = z.object({ mangle: z.object({ value: z.string() }) });
 
-type Table = Pick<ObservedRoute, 'table' | 'underlay' | 'routes' | 'sources' | 'ports'>;
+type Table = Pick<ObservedRoute, 'table' | 'underlay' | 'routes' | 'sources' | 'ports' | 'shortcuts'>;
 
 /** Runs an nft script: all of it takes effect at once, or nothing. @returns nft's words when it is refused. */
 export async function runNft(script: string): Promise<string | undefined> {
@@ -33,11 +34,11 @@ export async function listRouteTable(namespace: string): Promise<string | undefi
   throw new Error(`nft ${args.join(' ')}: ${result.stderr || result.shortMessage}`);
 }
 
-/** Chains and rules of a listing, without what differs from one kernel object to the next. */
+/** Chains and rules of a listing, without those of shortcuts and what differs from one kernel object to the next. */
 export function fingerprint(listing: string): unknown[] {
-  return listingSchema.parse(JSON.parse(listing)).nftables.flatMap((row) => {
+  return rowsOf(listing).flatMap((row) => {
     const [kind, body] = Object.entries(row)[0] ?? [];
-    if (kind === undefined || kind === 'metainfo' || kind === 'table') return [];
+    if (kind === undefined || kind === 'metainfo' || kind === 'table' || lowerOfRow(row) !== undefined) return [];
     const { handle: _handle, elem: _elem, ...rest } = z.record(z.string(), z.unknown()).parse(body);
     return [{ [kind]: rest }];
   });
@@ -48,16 +49,21 @@ export function fingerprint(listing: string): unknown[] {
  * @throws Error when the listing is not what nft prints.
  */
 export function readRouteTable(listing: string | undefined, namespace: string, learnt: unknown[] | undefined): Table {
-  const { routes, sources, ports } = emptyRoute();
-  const table: Table = { table: listing !== undefined, routes, sources, ports };
+  const { routes, sources, ports, shortcuts } = emptyRoute();
+  const table: Table = { table: listing !== undefined, routes, sources, ports, shortcuts };
   if (listing === undefined) return table;
   const found = fingerprint(listing);
   const underlay = forwardsTo(found);
   const own = underlay === undefined ? undefined : ownFingerprint(namespace, underlay);
   const intact = [own, learnt].some((expected) => expected !== undefined && sameTable(found, expected));
   if (underlay === undefined || !intact) return table;
-  for (const row of listingSchema.parse(JSON.parse(listing)).nftables) readElements(table, row);
-  return { ...table, underlay };
+  const rows = rowsOf(listing);
+  for (const row of rows) readElements(table, row);
+  return { ...table, underlay, shortcuts: readShortcuts(rows) };
+}
+
+function rowsOf(listing: string): Record<string, unknown>[] {
+  return listingSchema.parse(JSON.parse(listing)).nftables;
 }
 
 function readElements(table: Table, row: Record<string, unknown>): void {

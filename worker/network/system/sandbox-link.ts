@@ -4,6 +4,7 @@ import { withoutPrefix } from '../overlay/address.ts';
 import { BRIDGE } from '../overlay/link-names.ts';
 import type { SandboxLink } from '../overlay/overlay-kernel.ts';
 import { command } from './command.ts';
+import { muteLower, peerWords } from './lower-link.ts';
 
 const PREFIX = 'eth';
 /** nsenter(1): the path is no longer there, or nothing is mounted on it any more. */
@@ -19,29 +20,43 @@ type Links = z.infer<typeof listing>;
 
 /**
  * Makes a veth with one end, `port`, on the bridge of the overlay's namespace, and the other in the container at once, as the engine
- * had set it up: addresses, routes and MTU. What the container still has of a link with that MAC and address goes first. All of it or nothing.
+ * had set it up: addresses, routes and MTU. What the container still has of a link with that MAC and address goes first, and so does what there
+ * is of the port. All of it or nothing.
  * Not by a batch process: `ip` would keep the container's namespace open for as long as it runs.
- * @returns the name in the container; undefined when its namespace is gone. @throws WaggleError internal in the words of `ip`.
+ * @param lower when the container's link is to lie on a lower link. @returns the name in the container; undefined when its namespace is gone. @throws WaggleError internal in the words of `ip`.
  */
 export async function makeSandboxLink(
   namespace: string,
   port: string,
   link: SandboxLink,
   mtu: number,
+  lower?: string,
 ): Promise<string | undefined> {
   const links = await linksIn(link.key);
   if (links === undefined) return undefined;
   const name = await freeName(link, links);
   const peer = ['peer', 'name', name, 'mtu', String(mtu), 'address', link.mac, 'netns', link.key];
   const own = ['link', 'add', port, 'mtu', String(mtu), 'master', BRIDGE, 'up', 'type', 'veth'];
-  await command('ip', ['-n', namespace, ...own, ...peer]);
+  if (lower !== undefined) await command('ip', ['-n', namespace, 'link', 'del', 'dev', port]).catch(() => undefined); // seldom there
+  if (lower === undefined) await command('ip', ['-n', namespace, ...own, ...peer]);
+  else await command('ip', ['-n', namespace, ...own, ...peerWords(lower, mtu, { name: lower }).split(' ')]);
   try {
+    if (lower !== undefined) await layInto(link, name, mtu, lower);
     await setUp(link, name);
     return name;
   } catch (error) {
     await command('ip', ['-n', namespace, 'link', 'del', 'dev', port]).catch(() => undefined); // the error says more
     throw error;
   }
+}
+
+/** As it would have waited in the host, but in the container at once. */
+async function layInto({ key, mac }: SandboxLink, name: string, mtu: number, lower: string): Promise<void> {
+  await muteLower(lower);
+  await command('ip', ['link', 'set', 'dev', lower, 'addrgenmode', 'none', 'up']);
+  const laid = ['link', 'add', 'link', lower, 'name', name, 'mtu', String(mtu), 'netns', key];
+  await command('ip', [...laid, 'type', 'macvlan', 'mode', 'passthru']);
+  await within(key, 'ip', 'link', 'set', 'dev', name, 'address', mac);
 }
 
 async function setUp({ key, addresses, routes }: SandboxLink, name: string): Promise<void> {

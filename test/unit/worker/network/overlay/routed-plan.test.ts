@@ -9,9 +9,12 @@ import {
   type LocalPort,
   type ObservedOverlay,
   type ObservedRoute,
+  shortcutKey,
   sourceKey,
+  type Underlay,
 } from '../../../../../worker/network/overlay/overlay-state.ts';
 import { plan } from '../../../../../worker/network/overlay/plan.ts';
+import { BARE_MAC } from '../../../../../worker/network/overlay/shortcut-plan.ts';
 import { ModelNamespace } from '../../../../fixtures/model-kernel.ts';
 
 const OWN = '192.168.0.1';
@@ -219,8 +222,9 @@ const desired: fc.Arbitrary<DesiredOverlay> = fc
     local: fc.uniqueArray(octet, { maxLength: 3 }),
     peers: fc.array(fc.tuple(octet, octet, vtep, fc.nat(3), six)),
     route: fc.option(fc.record({ underlay, neighbours, senders: neighbours }), { nil: undefined }),
+    hasShortcuts: fc.boolean(),
   })
-  .map(({ mtu: bytes, local, peers, route }) => {
+  .map(({ mtu: bytes, local, peers, route, hasShortcuts }) => {
     const { route: _none, ...base } = BASE;
     return {
       ...base,
@@ -242,8 +246,14 @@ const desired: fc.Arbitrary<DesiredOverlay> = fc
         since,
       })),
       ...(route === undefined ? {} : { route }),
+      ...(hasShortcuts ? { hasShortcuts } : {}),
     };
   });
+
+function keyOf(n: number, by: Underlay): string {
+  const address6 = n % 2 === 0 ? {} : { address6: `fd00::${n}` };
+  return shortcutKey({ address: `10.0.0.${n}`, ...address6, mac: macOf(n), underlay: by });
+}
 
 const observedRoute: fc.Arbitrary<ObservedRoute> = fc
   .record({
@@ -258,6 +268,8 @@ const observedRoute: fc.Arbitrary<ObservedRoute> = fc
     routes: fc.array(fc.tuple(address, hostMac)),
     sources: fc.array(fc.tuple(hostMac, address)),
     ports: fc.array(fc.tuple(address, mac)),
+    lowers: fc.array(fc.tuple(octet, fc.record({ mtu, up: fc.boolean(), mac: fc.constantFrom(BARE_MAC, macOf(3)) }))),
+    shortcuts: fc.array(fc.tuple(octet, underlay, fc.boolean())),
   })
   .map((seed) => {
     const { link, end } = seed;
@@ -271,6 +283,8 @@ const observedRoute: fc.Arbitrary<ObservedRoute> = fc
       routes: new Map(intact ? seed.routes : []),
       sources: new Set(intact ? seed.sources.map(([host, ip]) => sourceKey(host, ip)) : []),
       ports: new Map(intact ? seed.ports : []),
+      lowers: new Map(seed.lowers.map(([n, lower]) => [`wgle${n}`, lower])),
+      shortcuts: new Map(intact ? seed.shortcuts.map(([n, by, whole]) => [`wgle${n}`, whole ? keyOf(n, by) : '']) : []),
     };
   });
 
@@ -337,7 +351,15 @@ function expectReached(want: DesiredOverlay, { route, bridged, forwarding, neigh
     const way = answered && near.has(host) ? route.bridged : bridged;
     expect([row, way.get(row)]).toEqual([row, true]);
   }
-  if (want.route === undefined) return expect(route).toEqual(emptyRoute());
+  for (const { endpointId } of want.local) {
+    const lower = route.lowers.get(`wgl${endpointId}`);
+    if (lower !== undefined) expect(lower).toMatchObject({ up: true, mtu: want.mtu });
+  }
+  if (want.route === undefined) return expect(route).toEqual({ ...emptyRoute(), lowers: route.lowers });
+  const { underlay: by } = want.route;
+  const short = want.local.filter(({ endpointId }) => want.hasShortcuts && route.lowers.has(`wgl${endpointId}`));
+  const keys = short.map((each) => [`wgl${each.endpointId}`, shortcutKey({ ...each, underlay: by })] as const);
+  expect(route.shortcuts).toEqual(new Map(keys));
   const routed = [...known].filter(([, each]) => route.bridged.has(each.mac));
   expect([...route.routes.keys()].toSorted()).toEqual(routed.map(([ip]) => ip).toSorted());
   for (const [ip, each] of routed) {

@@ -69,6 +69,23 @@ const cases: { id: string; operation: LineOperation; tool: string; inHost: boole
     line: `delete element netdev waggle-x sources6 { ${HOST} . fd00::5 }`,
   },
   {
+    id: 'lower links are up, with no address that the kernel makes up',
+    operation: { kind: 'set-lower', lower: 'wgl5', mtu: 1400 },
+    tool: 'ip',
+    inHost: true,
+    line: 'link set dev wgl5 mtu 1400 addrgenmode none up',
+  },
+  {
+    id: 'a shortcut goes whole, and one that is gone already is made first',
+    operation: { kind: 'delete-shortcut', lower: 'wgl5' },
+    tool: 'nft',
+    inHost: true,
+    line: ['out', 'in']
+      .map((hook) => `netdev waggle-x ${hook}-wgl5`)
+      .flatMap((chain) => [`add chain ${chain}`, `flush chain ${chain}`, `delete chain ${chain}`])
+      .join('\n'),
+  },
+  {
     id: 'neighbours replace',
     operation: { kind: 'put-neighbour', address: '10.0.0.5', mac: MAC },
     tool: 'ip',

@@ -98,6 +98,7 @@ describe('readRouteTable', () => {
       ]),
       sources: new Set([`${HOST} 10.0.0.2`, `${HOST} fd00::2`]),
       ports: new Map([['10.0.0.1', '02:42:0a:00:00:01']]),
+      shortcuts: new Map(),
     });
   });
 
@@ -141,7 +142,13 @@ describe('readRouteTable', () => {
     { id: 'no rule to leave by', change: { leave: [[{ accept: null }]] } },
   ])('finds an altered table: $id', ({ change }) => {
     const table = readRouteTable(listing(change), NAMESPACE, undefined);
-    expect(table).toEqual({ table: true, routes: new Map(), sources: new Set(), ports: new Map() });
+    expect(table).toEqual({
+      table: true,
+      routes: new Map(),
+      sources: new Set(),
+      ports: new Map(),
+      shortcuts: new Map(),
+    });
   });
 
   it('knows a table again that another nft words otherwise', () => {
