@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../../../../proto/runtime/log.ts';
+import { BARE_MAC } from '../../../../../worker/network/overlay/shortcut-plan.ts';
 import { LostLinks } from '../../../../../worker/network/overlay/lost-links.ts';
 import { Overlay } from '../../../../../worker/network/overlay/overlay.ts';
 import type { SandboxLink } from '../../../../../worker/network/overlay/overlay-kernel.ts';
@@ -9,7 +10,7 @@ import { ModelKernel } from '../../../../fixtures/model-kernel.ts';
 import { settle, VirtualClock } from '../../../../fixtures/virtual-clock.ts';
 
 function local(name: string): LocalPort {
-  return { endpointId: name, address: '10.0.0.2', mac: '02:42:0a:00:00:02', link: name };
+  return { endpointId: name.slice(4), address: '10.0.0.2', mac: '02:42:0a:00:00:02', link: name };
 }
 
 describe('LostLinks', () => {
@@ -126,6 +127,22 @@ describe('an overlay whose container has lost its link', () => {
     expect(overlay.missingPorts).toEqual([]);
     await audit();
     expect(kernel.restored).toHaveLength(1);
+  });
+
+  it('knows it by its lower link, which has lost the container and not its port, and lays another one on it', async () => {
+    desired = { ...desired, dataPath: 'routed', hasShortcuts: true };
+    await overlay.connect('vethe1', 'wge1');
+    const { route } = kernel.space('1-abcdefghij').state;
+    expect(route.lowers.get('wgle1')).toMatchObject({ mac: SANDBOX.mac });
+    await audit();
+    expect(overlay.missingPorts).toEqual([]);
+    route.lowers.set('wgle1', { mtu: 1450, up: true, mac: BARE_MAC });
+    await audit();
+    expect(kernel.restored).toEqual([{ port: 'vethe1', lower: 'wgle1', ...SANDBOX }]);
+    expect(route.lowers.get('wgle1')).toMatchObject({ mac: SANDBOX.mac });
+    expect(repairs.toRecord()).toEqual({ 'port missing': 1 });
+    await audit();
+    expect([kernel.restored.length, overlay.missingPorts]).toEqual([1, []]);
   });
 
   it('tries again at the next audit when the kernel refuses, and names it until then', async () => {

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DataPath } from '../../../../../proto/objects/data-path.ts';
 import { silentLog } from '../../../../../proto/runtime/log.ts';
-import { waitingName } from '../../../../../worker/network/overlay/link-names.ts';
+import { lowerName, namespaceName, waitingName } from '../../../../../worker/network/overlay/link-names.ts';
 import { Overlays } from '../../../../../worker/network/overlay/overlays.ts';
 import { FileTable } from '../../../../../worker/storage/file-table.ts';
 import { FakeEndpointTable } from '../../../../fixtures/fake-endpoint-table.ts';
@@ -19,6 +20,7 @@ class Host {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'waggle-overlays-'));
   readonly clock = new VirtualClock();
   readonly kernel = new ModelKernel();
+  dataPath: DataPath = 'vxlan';
   readonly endpoints = new Map<string, { endpointId: string; address: string; mac: string }>();
   readonly overlays = new Overlays(
     { vtep: '192.168.0.1', port: 4789 },
@@ -29,7 +31,7 @@ class Host {
         networkId: NETWORK_ID,
         vni: 4097,
         subnets: [{ subnet: '10.0.1.0/24', gateway: '10.0.1.1/24' }],
-        dataPath: 'vxlan',
+        dataPath: this.dataPath,
       }),
       connected: () => [...this.endpoints.values()],
       endpointIds: () => this.endpoints.keys(),
@@ -82,6 +84,25 @@ beforeEach(async () => {
 afterEach(async () => {
   await host.overlays.stop();
   rmSync(host.folder, { recursive: true });
+});
+
+describe('a container’s link', () => {
+  it.each<{ dataPath: DataPath; shortens: boolean; lowers: string[] }>([
+    { dataPath: 'routed', shortens: true, lowers: [lowerName(A)] },
+    { dataPath: 'routed', shortens: false, lowers: [] },
+    { dataPath: 'vxlan', shortens: true, lowers: [] },
+  ])('lies on a lower link: $dataPath, in a kernel that can: $shortens', async ({ dataPath, shortens, lowers }) => {
+    await host.overlays.stop();
+    rmSync(host.folder, { recursive: true });
+    host = new Host();
+    host.kernel.shortens = shortens;
+    host.dataPath = dataPath;
+    await host.overlays.start();
+    await host.connect(A);
+    const { route } = host.kernel.space(namespaceName(NETWORK_ID)).state;
+    expect([...route.lowers.keys()]).toEqual(lowers);
+    expect(host.links).toContain(waitingName(A));
+  });
 });
 
 describe('a link in the host is not taken for a leftover', () => {
