@@ -29,6 +29,7 @@ import { Overlays } from './overlay/overlays.ts';
 import { networkHandlers, removeEndpoint } from './plugin/network-driver.ts';
 import type { PluginBackend } from './plugin/plugin-protocol.ts';
 import { LinuxKernel } from './system/linux-kernel.ts';
+import { LinuxRedirects } from './system/linux-redirects.ts';
 
 export interface WorkerNetworkOptions {
   /** Endpoints, networks and leases are kept in `network/` of it. Belongs to one membership of one swarm. */
@@ -213,10 +214,15 @@ export class WorkerNetwork implements Startable {
   #makeOverlays(): Overlays {
     const { clock, random, log, endpointTable: table, tunnel, guard } = this.#modules;
     const { execRoot, dataPathAddress: vtep, dataPathPort: port } = this.#options;
+    // Another kernel has other links than this host.
+    const kernels =
+      this.#modules.kernel === undefined
+        ? { kernel: new LinuxKernel({ clock, log }), redirects: new LinuxRedirects() }
+        : { kernel: this.#modules.kernel };
     return new Overlays(
       { vtep, port },
       {
-        kernel: this.#modules.kernel ?? new LinuxKernel({ clock, log }),
+        ...kernels,
         markers: new FileTable(path.join(execRoot, 'overlay'), { sync: false }),
         facts: (networkId) => this.#networks.facts(networkId),
         connected: (networkId) => this.#endpoints.onNetwork(networkId).filter(isConnected),

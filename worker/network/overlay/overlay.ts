@@ -45,6 +45,8 @@ export interface OverlayModules {
   prepare?: () => Promise<void>;
   /** How a container's link is to be made again; undefined for one that has no namespace. Default: none can be. */
   sandboxLink?: (port: string) => SandboxLink | undefined;
+  /** A container was given its link, for the first time or again. */
+  onLink?: () => void;
   repairs: RepairCounts;
   clock: Clock;
   random: Random;
@@ -390,6 +392,7 @@ export class Overlay {
       if (lower !== undefined) route.lowers.set(lower.name, { mtu, up: true, mac: lower.mac });
     });
     this.#lost.saw(port);
+    this.#modules.onLink?.();
   }
 
   #noteLost(observed: ObservedOverlay): void {

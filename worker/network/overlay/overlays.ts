@@ -6,7 +6,11 @@ import type { Startable } from '../../../proto/runtime/lifecycle.ts';
 import type { Log } from '../../../proto/runtime/log.ts';
 import type { Random } from '../../../proto/runtime/random.ts';
 import type { FileTable } from '../../storage/file-table.ts';
+import type { RedirectKernel } from '../redirect/redirect-kernel.ts';
+import type { DesiredRedirects } from '../redirect/redirect-state.ts';
+import { Redirects } from '../redirect/redirects.ts';
 import { RepairCounts } from '../repair-counts.ts';
+import { withoutPrefix } from './address.ts';
 import { DepartingLinks } from './departing-links.ts';
 import { type ConnectedEndpoint, desiredOverlay } from './desired-overlay.ts';
 import {
@@ -16,7 +20,7 @@ import {
   type NetworksHere,
 } from './host-underlay.ts';
 import { leftoverDifferences, linksToSweep, ownedNames } from './leftovers.ts';
-import { namespaceName, portName, waitingName } from './link-names.ts';
+import { lowerName, namespaceName, portName, waitingName } from './link-names.ts';
 import { type Examination, Overlay } from './overlay.ts';
 import type { HostLink, SandboxLink } from './overlay-kernel.ts';
 import type { DesiredOverlay } from './overlay-state.ts';
@@ -37,6 +41,8 @@ export interface OverlaysModules extends HostUnderlayModules {
   connected(networkId: string): readonly ConnectedEndpoint[];
   /** Every endpoint of this host that is not deleted. */
   endpointIds(): Iterable<string>;
+  /** Without it shortcuts are of what leaves alone. */
+  redirects?: RedirectKernel;
   random: Random;
 }
 
@@ -62,6 +68,7 @@ export class Overlays implements Startable {
   readonly #repairs = new Map<string, RepairCounts>();
   readonly #hostRepairs = new RepairCounts();
   readonly #departing: DepartingLinks;
+  readonly #redirects: Redirects | undefined;
   #marked = new Map<string, OverlayMarker>();
   #cancelAudit: CancelTimer | undefined;
   #auditing: Promise<void> | undefined;
@@ -77,6 +84,9 @@ export class Overlays implements Startable {
     this.#log = modules.log.child({ module: 'worker/overlay' });
     this.#underlay = new HostUnderlay(options, modules, () => this.#networksHere());
     this.#departing = new DepartingLinks(modules.clock);
+    const { redirects: kernel, ...others } = modules;
+    const desired = (): DesiredRedirects | undefined => this.#desiredRedirects();
+    this.#redirects = kernel === undefined ? undefined : new Redirects({ ...others, kernel, desired });
   }
 
   /** Overlays with endpoints are to be taken up by `resume`. */
@@ -98,6 +108,7 @@ export class Overlays implements Startable {
     this.#unsubscribe?.();
     await this.#auditing;
     await Promise.all([...this.#entries.values()].map(({ overlay }) => overlay.stop()));
+    await this.#redirects?.stop();
     await this.#modules.kernel.close();
   }
 
@@ -145,6 +156,7 @@ export class Overlays implements Startable {
     const entry = this.#entry(networkId);
     if (!this.#trusts(networkId)) entry.doomed.add(portName(endpointId));
     await this.#departing.during(endpointId, () => entry.overlay.settleLinks());
+    this.#redirects?.refresh();
   }
 
   /** After every endpoint was disconnected: resolves when the kernel has nothing of ours any more, or has refused it. */
@@ -152,6 +164,7 @@ export class Overlays implements Startable {
     this.#departing.clear();
     await this.#auditing;
     await this.audit();
+    await this.#redirects?.run();
   }
 
   /** Records, facts or endpoints of the network have changed. */
@@ -177,12 +190,13 @@ export class Overlays implements Startable {
   /** Repairs of the audit by kind since the start; of the host itself without a network. */
   repairs(networkId?: string): Record<string, number> {
     if (networkId !== undefined) return this.#repairs.get(networkId)?.toRecord() ?? {};
-    return { ...this.#hostRepairs.toRecord(), ...this.#underlay.repairs };
+    return { ...this.#hostRepairs.toRecord(), ...this.#underlay.repairs, ...this.#redirects?.repairs };
   }
 
-  /** What of the host itself is not as it should be: the tunnel to other hosts, who is let in, and what belongs to nobody. */
+  /** What of the host itself is not as it should be: the tunnel to other hosts, who is let in, redirects, and what belongs to nobody. */
   async hostDifferences(): Promise<Difference[]> {
-    const found = await Promise.all([this.#leftovers(), this.#underlay.differences()]);
+    const redirects = this.#redirects?.differences() ?? [];
+    const found = await Promise.all([this.#leftovers(), this.#underlay.differences(), redirects]);
     return found.flat();
   }
 
@@ -208,6 +222,7 @@ export class Overlays implements Startable {
     try {
       await this.#sweepHost();
       await this.#underlay.audit();
+      await this.#redirects?.audit();
       for (const [networkId, { overlay }] of this.#entries) {
         if (this.#trusts(networkId) && overlay.idle && !this.#wanted(networkId)) await this.#forget(networkId);
         else overlay.audit();
@@ -295,7 +310,9 @@ export class Overlays implements Startable {
     const repairs = this.#repairs.get(networkId) ?? new RepairCounts();
     this.#repairs.set(networkId, repairs);
     const sandboxLink = (port: string): SandboxLink | undefined => this.#sandboxLink(networkId, port);
-    const overlay = new Overlay(networkId, { kernel, clock, random, log, desired, prepare, sandboxLink, repairs });
+    const onLink = (): void => this.#redirects?.refresh();
+    const modules = { kernel, clock, random, log, desired, prepare, sandboxLink, onLink, repairs };
+    const overlay = new Overlay(networkId, modules);
     const entry: Entry = { overlay, ages: new PeerAges(), doomed: new Set() };
     this.#entries.set(networkId, entry);
     return entry;
@@ -326,6 +343,17 @@ export class Overlays implements Startable {
     return desiredOverlay({ facts, endpoints, peers, isPartial, doomed, path, canShorten, adjacency });
   }
 
+  /** What comes in for containers with shortcuts. Of an address that two networks have neither has one: what is meant is told by its sender. */
+  #desiredRedirects(): DesiredRedirects | undefined {
+    const { underlay } = this.#underlay.adjacency;
+    if (!this.#canShorten || underlay === undefined) return undefined;
+    const networks = [...this.#entries.keys()].filter((each) => this.#modules.facts(each)?.dataPath === 'routed');
+    const found = networks.flatMap((networkId) => this.#modules.connected(networkId)).flatMap(redirectsOf);
+    const times = Map.groupBy(found, ([address]) => address);
+    const redirects = new Map(found.filter(([address]) => times.get(address)?.length === 1));
+    return redirects.size === 0 ? undefined : { underlay, redirects };
+  }
+
   #scheduleAudit(): void {
     this.#cancelAudit = this.#modules.clock.after(AUDIT_MS, () => {
       void this.audit().then(() => {
@@ -333,4 +361,9 @@ export class Overlays implements Startable {
       });
     });
   }
+}
+
+function redirectsOf({ endpointId, address, address6 }: ConnectedEndpoint): [address: string, lower: string][] {
+  const addresses = [address, ...(address6 === undefined ? [] : [address6])];
+  return addresses.map((each) => [withoutPrefix(each), lowerName(endpointId)]);
 }
