@@ -201,6 +201,13 @@ describe('planRedirects', () => {
   });
 });
 
+it('expects nothing of rows whose lower link is gone', () => {
+  const placed = placeRedirects(wanted, observe({}, [LOWER]));
+  expect(redirectDifferences(placed, observe({}, [LOWER])).map(({ kind }) => kind)).toEqual(['redirect table missing']);
+  expect(redirectDifferences(placed, observe({}, [SECOND]))).toEqual([]);
+  expect(redirectDifferences(placed, observe({ eth0: link(made(new Map())) }, [SECOND]))).toEqual([]);
+});
+
 /** One with the same handle: 4095 blocks further on. */
 function addressLike(address: string): string {
   const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number);

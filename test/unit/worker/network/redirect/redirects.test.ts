@@ -161,6 +161,17 @@ describe('Redirects', () => {
     expect(ways('eth1')).toEqual([LOWER, undefined, undefined]);
   });
 
+  it('clears a link that it had begun to use when the underlay is back where it was', async () => {
+    want({ [FIRST]: LOWER, [SECOND]: LOWER }, 'eth1');
+    kernel.failures = 2;
+    await redirects.run();
+    expect(kernel.link('eth1').families.ip.table).toBe('made');
+    want({ [FIRST]: LOWER });
+    await redirects.run();
+    expect(kernel.link('eth1').qdisc).toBe('none');
+    expect(ways()).toEqual([LOWER, undefined, undefined]);
+  });
+
   it('clears what an earlier life has left on other links; that is no drift', async () => {
     await redirects.stop();
     want({ [FIRST]: OTHER }, 'eth1');
@@ -222,6 +233,9 @@ describe('Redirects', () => {
     expect(ways()).toEqual([undefined, undefined, OTHER]);
     expect(clock.next()).toBeUndefined();
     expect(await redirects.differences()).toEqual([]);
+    link.families.ip.table = 'none';
+    await redirects.audit();
+    expect(ways()).toEqual([LOWER, undefined, OTHER]);
     expect(redirects.repairs).toEqual({});
   });
 
