@@ -23,12 +23,12 @@ export function redirectFamily(address: string): RedirectFamily | undefined {
 }
 
 /**
- * The handle of an address's row, as tc-u32(8) writes it: table, bucket, node, all in hexadecimal. The node comes from all bytes but the
+ * The handle of an address's row, as tc-u32(8) writes it: table, bucket, node, all in hexadecimal, and nothing for bucket 0. The node comes from all bytes but the
  * last: addresses of up to 4095 blocks of 256 that follow each other have different ones.
  */
 export function redirectHandle(address: string, family: RedirectFamily): string {
   const bytes = ipaddr.parse(address).toByteArray();
   const bucket = bytes.pop() ?? 0;
   const node = (bytes.reduce((rest, byte) => (rest * 256 + byte) % NODES, 0) % NODES) + 1;
-  return `${PLACES[family].table}:${bucket.toString(16)}:${node.toString(16)}`;
+  return `${PLACES[family].table}:${bucket === 0 ? '' : bucket.toString(16)}:${node.toString(16)}`;
 }

@@ -5,9 +5,10 @@ import type { Underlay } from '../overlay/overlay-state.ts';
  * it, and the steps between. Plain values only.
  *
  * On the underlay link a filter of tc(8) at ingress redirects packets for a local container's address to its lower link, the host's end of
- * a veth that carries the container's macvlan (tc-mirred(8)). Two hash tables of tc-u32(8), one for each family, with a bucket for each value of
- * an address's last byte: a row is found in a step however many there are. Rows match the underlay link's own MAC, too: a switch floods frames that are for other hosts.
- * A packet without a row takes the longer way, so a row may be missing; one too many takes packets from others, or drops them.
+ * a veth that carries the container's macvlan (tc-mirred(8)). There are two hash tables of tc-u32(8), one for each family, with a bucket
+ * for each value of an address's last byte: a row is found in a step however many there are. Rows match the underlay link's own MAC,
+ * too: a switch floods frames that are for other hosts. A packet without a row takes the longer way, so a row may be missing; one too
+ * many takes packets from others, or drops them.
  */
 
 export interface DesiredRedirects {

@@ -8,7 +8,14 @@ import { Drift } from '../drift.ts';
 import { type PlacedRedirects, placeRedirects, planRedirects } from './plan-redirects.ts';
 import { DEAD_REDIRECT, redirectDifferences } from './redirect-differences.ts';
 import type { RedirectKernel } from './redirect-kernel.ts';
-import type { DesiredRedirects, ObservedRedirects, RedirectOperation } from './redirect-state.ts';
+import {
+  type DesiredRedirects,
+  emptyLink,
+  FAMILIES,
+  type ObservedLink,
+  type ObservedRedirects,
+  type RedirectOperation,
+} from './redirect-state.ts';
 
 /** Packets go the longer way meanwhile: there is no hurry when it fails again and again. */
 const BACKOFF: BackoffOptions = { minMs: 200, maxMs: 30_000, factor: 2, jitter: 0.3 };
@@ -38,6 +45,8 @@ export class Redirects {
   readonly #loop: RepairLoop;
   /** The underlay link when no other link has anything of ours. */
   #settledOn: string | undefined;
+  /** Families that have been told to have no place. */
+  #taken = '';
 
   constructor(modules: RedirectsModules) {
     this.#modules = modules;
@@ -92,6 +101,7 @@ export class Redirects {
     const scope = link !== undefined && link === this.#settledOn ? [link] : 'all';
     this.#settledOn = undefined;
     const observed = await this.#modules.kernel.observe(scope);
+    if (link !== undefined) this.#tell(link, observed.links.get(link) ?? emptyLink());
     const operations = planRedirects(desired, observed);
     if (operations.length > 0) {
       this.#note(operations, observed);
@@ -99,6 +109,15 @@ export class Redirects {
     }
     this.#drift.reached(placeRedirects(desired, observed));
     this.#settledOn = link;
+  }
+
+  /** Where there is no place for ours, packets go the longer way: that is said once. */
+  #tell(link: string, { qdisc, families }: ObservedLink): void {
+    const taken = FAMILIES.filter((family) => qdisc === 'shared' || families[family].table === 'taken');
+    if (taken.join() === this.#taken) return;
+    this.#taken = taken.join();
+    if (taken.length === 0) return;
+    this.#log.warn({ link, families: taken }, 'no redirects: filters of somebody else are in their place');
   }
 
   #note(operations: readonly RedirectOperation[], observed: ObservedRedirects): void {

@@ -18,7 +18,7 @@ const TIMEOUT_MS = 10_000;
 /** tc has no object of this name: the error about it tells that it came to the end. */
 const LAST_LINE = 'waggle-done';
 const ABSENT =
-  /not found|Cannot find device|Parent Qdisc doesn't exist|Invalid handle|No such file or directory|Invalid qdisc name/;
+  /not found|Cannot find device|Cannot find specified qdisc|Parent Qdisc doesn't exist|Invalid handle|No such file or directory/;
 const EXISTS = /Exclusivity flag on|File exists/;
 /** There is no tc, or a kernel without qdiscs: nobody has made filters. */
 const NO_FILTERS = /ENOENT|Operation not supported/;

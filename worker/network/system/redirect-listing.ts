@@ -89,7 +89,7 @@ function isEntry(family: RedirectFamily, { rest, details }: Filter): boolean {
   const { table, hashOffset } = PLACES[family];
   const lines = ['match 00000000/00000000 at 0', `hash mask 000000ff at ${hashOffset}`];
   const said = details.filter((line) => line !== '');
-  return / bkt 0 (?!.*terminal)/.test(rest) && rest.includes(` link ${table}: `) && said.join() === lines.join();
+  return / bkt 0 (?!.*terminal)/.test(rest) && `${rest} `.includes(` link ${table}: `) && said.join() === lines.join();
 }
 
 /** tc moves a match of 16 bits to the 4 bytes that it is in. */

@@ -44,6 +44,7 @@ describe('handles', () => {
   it.each([
     { address: '10.0.5.11', family: 'ip', handle: '7a6:b:a6' },
     { address: '10.0.5.255', family: 'ip', handle: '7a6:ff:a6' },
+    { address: '10.0.5.0', family: 'ip', handle: '7a6::a6' },
     { address: 'fd00::5:11', family: 'ipv6', handle: '7a7:11:4d2' },
   ] as const)('has $handle for $address', ({ address, family, handle }) => {
     expect(redirectFamily(address)).toBe(family);
@@ -200,6 +201,13 @@ describe('planRedirects', () => {
   });
 });
 
+it('expects nothing of rows whose lower link is gone', () => {
+  const placed = placeRedirects(wanted, observe({}, [LOWER]));
+  expect(redirectDifferences(placed, observe({}, [LOWER])).map(({ kind }) => kind)).toEqual(['redirect table missing']);
+  expect(redirectDifferences(placed, observe({}, [SECOND]))).toEqual([]);
+  expect(redirectDifferences(placed, observe({ eth0: link(made(new Map())) }, [SECOND]))).toEqual([]);
+});
+
 /** One with the same handle: 4095 blocks further on. */
 function addressLike(address: string): string {
   const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number);
@@ -258,6 +266,15 @@ it('leads from anything to what is desired, and then to nothing more; what is ot
         expect(planRedirects(wish, after)).toEqual([]);
         const placed = placeRedirects(wish, after);
         expect(redirectDifferences(placed, after)).toEqual([]);
+        for (const [address, lower] of wish?.redirects ?? []) {
+          const { link: at = '', mac: to = '' } = wish?.underlay ?? {};
+          const of = redirectFamily(address);
+          const has = kernel.link(at);
+          // Only the first two want the same handle.
+          if (of === undefined || ADDRESSES.indexOf(address) < 2) continue;
+          const isPossible = lowers.includes(lower) && has.qdisc !== 'shared' && has.families[of].table !== 'taken';
+          expect(kernel.wayOf(at, address, to)).toBe(isPossible ? lower : undefined);
+        }
         for (const [name, before] of Object.entries(links)) {
           const found = kernel.link(name);
           if (before.others || before.qdisc === 'ingress' || before.qdisc === 'shared')
