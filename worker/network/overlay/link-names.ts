@@ -57,8 +57,9 @@ export function portOf(lower: string): string {
   return portName(lower.slice(LOWER_PREFIX.length));
 }
 
+/** True for a name that `lowerName` could have made. */
 export function isLowerName(link: string): boolean {
-  return link.length > LOWER_PREFIX.length && link.startsWith(LOWER_PREFIX);
+  return /^wgl[0-9a-f]{12}$/.test(link);
 }
 
 export function isPortName(link: string): boolean {

@@ -79,8 +79,3 @@ export function emptyFamily(): ObservedFamily {
 export function emptyLink(): ObservedLink {
   return { qdisc: 'none', others: false, families: { ip: emptyFamily(), ipv6: emptyFamily() } };
 }
-
-/** True for the host's end of a veth that carries a container's macvlan. */
-export function isLowerName(link: string): boolean {
-  return /^wgl[0-9a-f]{12}$/.test(link);
-}

@@ -1,10 +1,10 @@
 import { execa } from 'execa';
 import { messageOf } from '../../../proto/runtime/errors.ts';
+import { isLowerName } from '../overlay/link-names.ts';
 import type { RedirectKernel } from '../redirect/redirect-kernel.ts';
 import {
   emptyLink,
   FAMILIES,
-  isLowerName,
   type ObservedLink,
   type ObservedRedirects,
   type RedirectOperation,

@@ -9,8 +9,10 @@ import { BARE_MAC } from '../overlay/shortcut-plan.ts';
 const MUTED = [
   // No address of the host is answered for (ip-sysctl.rst).
   ['ipv4', 'arp_ignore', '8'],
-  // What comes from an address to which the host has another way, or none, is dropped: that is all that comes.
+  // What comes from an address to which the host has another way, or none, is dropped: that is all that comes. Nothing is passed on: when a
+  // container ends, a packet may still be handed over that nobody takes.
   ['ipv4', 'rp_filter', '1'],
+  ['ipv4', 'forwarding', '0'],
   ['ipv6', 'disable_ipv6', '1'],
 ] as const;
 

@@ -2,6 +2,7 @@ import { WaggleError } from '../../../proto/runtime/errors.ts';
 import { isMac } from '../overlay/address.ts';
 import { PLACES, redirectFamily } from '../redirect/redirect-handle.ts';
 import type { Redirect, RedirectFamily, RedirectOperation } from '../redirect/redirect-state.ts';
+import { linkName } from './words.ts';
 
 /**
  * A step as a line of `tc -batch`: tc(8), tc-u32(8), tc-mirred(8). No row is for the network card (`skip_hw`): it could not carry it out,
@@ -56,9 +57,4 @@ function matches(family: RedirectFamily, { address, mac }: Redirect): string {
 function handleWord(text: string): string {
   if (/^[0-9a-f]{1,3}:[0-9a-f]{0,2}:[0-9a-f]{1,3}$/.test(text)) return text;
   throw new WaggleError('invalid-argument', `not the handle of a filter: ${JSON.stringify(text)}`);
-}
-
-function linkName(text: string): string {
-  if (/^[\w.@-]+$/.test(text)) return text;
-  throw new WaggleError('invalid-argument', `not a link that can be named to tc: ${JSON.stringify(text)}`);
 }
