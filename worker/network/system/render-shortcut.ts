@@ -13,9 +13,9 @@ const IN = 'in-';
 const RULES = { ipv4: 4, ipv6: 7 };
 
 /**
- * Out: what the container sends as itself to an address that the table has a route to; ICMPv6 133 to 137 is neighbour discovery (RFC 4861),
+ * Out: what the container sends from its address to one that the table has a route to; ICMPv6 133 to 137 is neighbour discovery (RFC 4861),
  * which the bridge answers. In: what bears the host's MAC was handed over by the underlay (redirect/), and must be from where its sender
- * is known to be; all else comes from the bridge.
+ * is known to be; all else comes from the bridge. What most packets are for comes first.
  */
 export function shortcutLines(table: string, lower: string, shortcut: Shortcut): string {
   const { address, address6, underlay } = shortcut;
@@ -23,20 +23,17 @@ export function shortcutLines(table: string, lower: string, shortcut: Shortcut):
   const [own, host, four] = [word(shortcut.mac), word(underlay.mac), word(address)];
   const comment = `comment "${shortcutKey(shortcut)}"`;
   const away = `ether saddr set ${host} fwd to "${linkName(underlay.link)}" ${comment}`;
-  const out = [`ether saddr ${own} ip saddr ${four} ether daddr set ip daddr map @routes ${away}`];
-  const arrive = [
-    `ether daddr != ${host} accept ${comment}`,
-    `ether saddr . ip saddr @sources ip daddr ${four} ether daddr set ${own} accept ${comment}`,
-  ];
+  const out = [`ip saddr ${four} ether daddr set ip daddr map @routes ${away}`];
+  const arrive = [`ether saddr . ip saddr @sources ip daddr ${four} ether daddr set ${own} accept ${comment}`];
   if (address6 !== undefined) {
     const six = word(address6);
     out.push(
       `icmpv6 type 133-137 accept ${comment}`,
-      `ether saddr ${own} ip6 saddr ${six} ether daddr set ip6 daddr map @routes6 ${away}`,
+      `ip6 saddr ${six} ether daddr set ip6 daddr map @routes6 ${away}`,
     );
     arrive.push(`ether saddr . ip6 saddr @sources6 ip6 daddr ${six} ether daddr set ${own} accept ${comment}`);
   }
-  arrive.push(`drop ${comment}`);
+  arrive.push(`ether daddr != ${host} accept ${comment}`, `drop ${comment}`);
   return [
     removeShortcut(table, lower),
     ...chain(table, `${OUT}${lower}`, `type filter hook egress device ${link} priority 0; policy accept;`, out),

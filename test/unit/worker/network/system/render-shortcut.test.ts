@@ -25,12 +25,12 @@ describe('the chains of a shortcut', () => {
       .filter((line) => line.startsWith('add rule'))
       .map((line) => line.replace(/^add rule netdev waggle-x /, '').replace(/ comment .*/, ''));
     expect(rules).toEqual([
-      'out-wgl5 ether saddr 02:42:0a:00:00:05 ip saddr 10.0.0.5 ether daddr set ip daddr map @routes ether saddr set 5e:00:00:00:01:01 fwd to "eth0"',
+      'out-wgl5 ip saddr 10.0.0.5 ether daddr set ip daddr map @routes ether saddr set 5e:00:00:00:01:01 fwd to "eth0"',
       'out-wgl5 icmpv6 type 133-137 accept',
-      'out-wgl5 ether saddr 02:42:0a:00:00:05 ip6 saddr fd00::5 ether daddr set ip6 daddr map @routes6 ether saddr set 5e:00:00:00:01:01 fwd to "eth0"',
-      'in-wgl5 ether daddr != 5e:00:00:00:01:01 accept',
+      'out-wgl5 ip6 saddr fd00::5 ether daddr set ip6 daddr map @routes6 ether saddr set 5e:00:00:00:01:01 fwd to "eth0"',
       'in-wgl5 ether saddr . ip saddr @sources ip daddr 10.0.0.5 ether daddr set 02:42:0a:00:00:05 accept',
       'in-wgl5 ether saddr . ip6 saddr @sources6 ip6 daddr fd00::5 ether daddr set 02:42:0a:00:00:05 accept',
+      'in-wgl5 ether daddr != 5e:00:00:00:01:01 accept',
       'in-wgl5 drop',
     ]);
   });
