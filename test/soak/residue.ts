@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   namespaces: "ip netns | awk '{print $1}'",
   // Those that have a link to this host and live on though nobody could enter them any more, and the lab's switch.
   'namespaces without a name': "ip netns list-id | grep -v name: | awk '{print $1}'",
+  filters: 'tc qdisc show | grep -E "clsact|ingress" | cut -d " " -f 2-5',
   links: "ip -o link | awk -F': ' '{print $2}' | cut -d@ -f1",
   // Whether a link has a carrier, as a bridge while it has ports, is not the route's affair.
   routes: "(ip route show table all; ip -6 route show table all type blackhole) | sed 's/ linkdown//'",

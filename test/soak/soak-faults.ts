@@ -15,6 +15,10 @@ const MEDDLING = [
   'ip -n SPACE link del vxlan1',
   'ip -n SPACE link set br0 down',
   'ip -n SPACE neigh flush dev vxlan1 nud permanent',
+  // Of all routed networks of the host.
+  'for lower in $(ip -br link | grep -o "^wgl[0-9a-f]*"); do ip link set $lower down; done',
+  'for lower in $(ip -br link | grep -o "^wgl[0-9a-f]*"); do ip link del $lower; done',
+  'tc qdisc del dev eth0 clsact',
 ];
 
 /** Those of the managers' chaos, which are as good for any host; and what happens to engines, containers and whole machines. */
