@@ -120,7 +120,7 @@ export class LinuxKernel implements OverlayKernel {
       if (again !== undefined) throw new WaggleError('internal', again.message);
     }
     if (lower === undefined) return;
-    const words = await this.#layLink(waiting, mtu, lower);
+    const words = await this.#layLink(waiting, mtu, lower).catch(messageOf);
     if (words === undefined) return;
     await inside.run([`link del dev ${port}`]);
     throw new WaggleError('internal', words);

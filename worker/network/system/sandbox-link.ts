@@ -37,7 +37,7 @@ export async function makeSandboxLink(
   const name = await freeName(link, links);
   const peer = ['peer', 'name', name, 'mtu', String(mtu), 'address', link.mac, 'netns', link.key];
   const own = ['link', 'add', port, 'mtu', String(mtu), 'master', BRIDGE, 'up', 'type', 'veth'];
-  if (lower !== undefined) await command('ip', ['-n', namespace, 'link', 'del', 'dev', port]).catch(() => undefined); // seldom there
+  await command('ip', ['-n', namespace, 'link', 'del', 'dev', port]).catch(() => undefined); // most often it is gone
   if (lower === undefined) await command('ip', ['-n', namespace, ...own, ...peer]);
   else await command('ip', ['-n', namespace, ...own, ...peerWords(lower, mtu, { name: lower }).split(' ')]);
   try {
