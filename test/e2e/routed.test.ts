@@ -14,6 +14,7 @@ import {
   start,
   untilPings,
 } from '../fixtures/network-swarm.ts';
+import { bridged, echoes, filtersOf, inContainer, linksOf, macOf, tunnelled } from '../fixtures/routed-host.ts';
 import { checkNetworks } from '../fixtures/network-diagnosis.ts';
 import { eventually } from '../lab/eventually.ts';
 import type { Host } from '../lab/host.ts';
@@ -37,51 +38,8 @@ function bothOf(host: Host, container: string): Promise<[string, string]> {
   return Promise.all([addressOf(host, container, 'routed1'), address6Of(host, container, 'routed1')]);
 }
 
-async function macOf(host: Host): Promise<string> {
-  const { stdout } = await host.exec(['ip', '-j', 'link', 'show', 'dev', 'eth0']);
-  return (JSON.parse(stdout) as { address: string }[])[0]?.address ?? '';
-}
-
-async function inContainer(host: Host, container: string, command: readonly string[]): Promise<string> {
-  const pid = (await host.docker(['inspect', '-f', '{{.State.Pid}}', container])).stdout.trim();
-  return (await host.exec(['nsenter', '-t', pid, '-n', ...command])).stdout;
-}
-
-/** Packets that have left in VXLAN. */
-async function tunnelled(host: Host): Promise<number> {
-  const { stdout } = await host.exec(['ip', '-n', namespace, '-s', '-j', 'link', 'show', 'dev', 'vxlan1']);
-  const [link] = JSON.parse(stdout) as { stats64: { tx: { packets: number } } }[];
-  return link?.stats64.tx.packets ?? Number.NaN;
-}
-
-/** Echo requests of both families that the container has received. */
-async function echoes(host: Host, container: string): Promise<[number, number]> {
-  const lines = (await inContainer(host, container, ['cat', '/proc/net/snmp', '/proc/net/snmp6'])).split('\n');
-  const [names = '', values = ''] = lines.filter((line) => line.startsWith('Icmp:'));
-  const six = lines.find((line) => line.startsWith('Icmp6InEchos ')) ?? '';
-  return [Number(values.split(' ')[names.split(' ').indexOf('InEchos')]), Number(six.split(/\s+/)[1])];
-}
-
 async function rowsOf(host: Host): Promise<string> {
   return (await host.exec(['nft', 'list', 'table', 'netdev', table])).stdout;
-}
-
-/** The container's link in the host, and its port on the bridge. */
-async function linksOf(host: Host, container: string): Promise<{ lower: string; port: string }> {
-  const format = '{{(index .NetworkSettings.Networks "routed1").EndpointID}}';
-  const id = (await host.docker(['inspect', '-f', format, container])).stdout.trim();
-  return { lower: `wgl${id.slice(0, 12)}`, port: `veth${id.slice(0, 7)}` };
-}
-
-/** Packets that came from the container to the bridge, and from the bridge to it. */
-async function bridged(host: Host, port: string): Promise<number> {
-  const { stdout } = await host.exec(['ip', '-n', namespace, '-s', '-j', 'link', 'show', 'dev', port]);
-  const [link] = JSON.parse(stdout) as { stats64: Record<'rx' | 'tx', { packets: number }> }[];
-  return link === undefined ? Number.NaN : link.stats64.rx.packets + link.stats64.tx.packets;
-}
-
-async function filtersOf(host: Host): Promise<string> {
-  return (await host.exec(['tc', 'filter', 'show', 'dev', 'eth0', 'ingress'])).stdout;
 }
 
 async function untilNothingLeft(host: Host): Promise<void> {
@@ -134,12 +92,12 @@ describe('containers on a routed network', () => {
   it('send bare packets to the neighbour host, and VXLAN only to the one behind the router', async () => {
     const [a, b, c] = hosts();
     const [near, far] = [await bothOf(b, 'c2'), await bothOf(c, 'c3')];
-    const before = await tunnelled(a);
+    const before = await tunnelled(a, namespace);
     for (const address of near)
       for (let round = 0; round < 3; round++) expect(await pings(a, 'c1', address)).toBe(true);
-    expect(await tunnelled(a)).toBe(before);
+    expect(await tunnelled(a, namespace)).toBe(before);
     for (const address of far) for (let round = 0; round < 3; round++) expect(await pings(a, 'c1', address)).toBe(true);
-    expect(await tunnelled(a)).toBeGreaterThanOrEqual(before + 6);
+    expect(await tunnelled(a, namespace)).toBeGreaterThanOrEqual(before + 6);
     const rows = await rowsOf(a);
     for (const address of near) expect(rows).toContain(`${address} : ${await macOf(b)}`);
     for (const address of far) expect(rows).not.toContain(address);
@@ -278,9 +236,9 @@ describe('containers on a routed network', () => {
       (await rowsOf(a)).includes(` : ${await macOf(b)}`) === present;
     await a.exec(['ip', 'route', 'add', `${b.address}/32`, 'via', '192.168.77.1']);
     await eventually('the bare way to be given up', () => rowsOfNear(false), PATIENCE);
-    const before = await tunnelled(a);
+    const before = await tunnelled(a, namespace);
     for (const address of near) expect(await pings(a, 'c1', address)).toBe(true);
-    expect(await tunnelled(a)).toBeGreaterThanOrEqual(before + 2);
+    expect(await tunnelled(a, namespace)).toBeGreaterThanOrEqual(before + 2);
     await a.exec(['ip', 'route', 'del', `${b.address}/32`]);
     await eventually('the bare way to be taken again', () => rowsOfNear(true), PATIENCE);
     for (const { sent, lost } of await Promise.all(streams.map((stream) => stream.end()))) {
@@ -313,23 +271,23 @@ describe('the shortcut', () => {
   it('takes what goes between neighbour hosts past the bridge, and nothing else', async () => {
     const [a, b] = hosts();
     const [near, far] = [await bothOf(b, 'c2'), await bothOf(lab.host(2), 'c3')];
-    const { port, lower } = await linksOf(a, 'c1');
+    const { port, lower } = await linksOf(a, 'c1', 'routed1');
     for (const address of [...near, ...far]) await untilPings(a, 'c1', address);
     await eventually('way and way back to be short', async () => (await filtersOf(a)).includes(lower), PATIENCE);
     const burst = async (to: string): Promise<void> => {
       await a.docker(['exec', 'c1', 'ping', '-q', '-c', '50', '-i', '0.02', '-W', '1', to]);
     };
-    const before = await bridged(a, port);
+    const before = await bridged(a, namespace, port);
     for (const address of near) await burst(address);
     // What containers ask each other about neighbours goes by the bridge.
-    expect((await bridged(a, port)) - before).toBeLessThan(20);
+    expect((await bridged(a, namespace, port)) - before).toBeLessThan(20);
     for (const address of far) await burst(address);
-    expect((await bridged(a, port)) - before).toBeGreaterThanOrEqual(200);
+    expect((await bridged(a, namespace, port)) - before).toBeGreaterThanOrEqual(200);
   });
 
   it('does not bring the host into the network: it has no address there, and answers to none', async () => {
     const [a] = hosts();
-    const { lower } = await linksOf(a, 'c1');
+    const { lower } = await linksOf(a, 'c1', 'routed1');
     const { stdout } = await a.exec(['ip', 'addr', 'show', 'dev', lower]);
     expect(stdout).toContain(lower);
     expect(stdout).not.toContain('inet');
@@ -341,7 +299,7 @@ describe('the shortcut', () => {
 
   it('is there again, with the link, for a container whose link was removed inside it', async () => {
     const [a, b] = hosts();
-    const { lower } = await linksOf(b, 'c2');
+    const { lower } = await linksOf(b, 'c2', 'routed1');
     const [address] = await bothOf(b, 'c2');
     const pid = (await b.docker(['inspect', '-f', '{{.State.Pid}}', 'c2'])).stdout.trim();
     const began = performance.now();
@@ -405,7 +363,7 @@ describe('drift', () => {
     const [a, b] = hosts();
     const [there, six] = await bothOf(b, 'c2');
     await untilPings(a, 'c1', there);
-    const { lower } = await linksOf(a, 'c1');
+    const { lower } = await linksOf(a, 'c1', 'routed1');
     const octets = there.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
     const host = command.startsWith('NEIGHBOUR ') ? b : a;
     const script = command

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readHostLinks, readOverlay } from '../../../../../worker/network/system/observe.ts';
+import { readHostEnds, readHostLinks, readOverlay } from '../../../../../worker/network/system/observe.ts';
 
 /** From iproute2 6.1 on Linux 6.18, fields that nobody reads left out but for one of each kind. */
 const ADDRESSES = JSON.stringify([
@@ -95,5 +95,33 @@ describe('readHostLinks', () => {
       addresses: [],
       vxlan: { vni: 4097, port: 4789 },
     });
+  });
+});
+
+describe('readHostEnds', () => {
+  const veth = (ifname: string, flags: string[], address = '5E:00:00:00:00:01'): object => ({
+    ifname,
+    flags,
+    mtu: 1500,
+    address,
+  });
+  const VETHS = JSON.stringify([
+    veth('wgr-abcdefghij', ['UP']),
+    veth('wgr-0000000000', ['UP']),
+    veth('wgl0123456789ab', ['BROADCAST', 'UP']),
+    veth('wgl1111111111ab', ['UP']),
+    veth('vethengine1', ['UP']),
+  ]);
+
+  it('gives what belongs to the overlay: its way out, and the lower links of its ports', () => {
+    expect(readHostEnds(VETHS, 'wgr-abcdefghij', new Set(['veth0123456', 'vethengine1']))).toEqual({
+      end: { mtu: 1500, up: true },
+      lowers: new Map([['wgl0123456789ab', { mtu: 1500, up: true, mac: '5e:00:00:00:00:01' }]]),
+    });
+  });
+
+  it('gives nothing of an overlay that has nothing in the host', () => {
+    expect(readHostEnds(VETHS, 'wgr-1', new Set())).toEqual({ lowers: new Map() });
+    expect(readHostEnds('', 'wgr-1', new Set())).toEqual({ lowers: new Map() });
   });
 });
