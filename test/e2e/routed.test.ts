@@ -291,10 +291,22 @@ describe('the shortcut', () => {
     const { stdout } = await a.exec(['ip', 'addr', 'show', 'dev', lower]);
     expect(stdout).toContain(lower);
     expect(stdout).not.toContain('inet');
-    const asked = await a.docker(['exec', 'c1', 'arping', '-c', '2', '-w', '2', '-I', 'eth0', a.address], {
-      check: false,
-    });
-    expect(asked.stdout).toContain('Received 0 response');
+    await start(a, 'asker', 'routed1');
+    const ask = async (): Promise<string> => {
+      const command = ['exec', 'asker', 'arping', '-c', '2', '-w', '2', '-I', 'eth0', a.address];
+      return (await a.docker(command, { check: false })).stdout;
+    };
+    expect(await ask()).toContain('Received 0 response');
+    // What is asked does come to the lower links of others.
+    const set = (ignore: number, filter: number): Promise<unknown> => {
+      const values = { arp_ignore: ignore, rp_filter: filter };
+      const words = Object.entries(values).map(([key, value]) => `net.ipv4.conf.${lower}.${key}=${value}`);
+      return a.exec(['sysctl', '-q', '-w', ...words]);
+    };
+    await set(0, 0);
+    expect(await ask()).toMatch(/Received [1-9]/);
+    await set(8, 1);
+    await a.docker(['rm', '-f', 'asker']);
   });
 
   it('is there again, with the link, for a container whose link was removed inside it', async () => {

@@ -47,11 +47,6 @@ export function lowerName(endpointId: string): string {
   return `${LOWER_PREFIX}${endpointId.slice(0, WAITING_DIGITS)}`;
 }
 
-/** The lower link of a link that waits. */
-export function lowerOf(waiting: string): string {
-  return `${LOWER_PREFIX}${waiting.slice(WAITING_PREFIX.length)}`;
-}
-
 /** The port of a lower link. */
 export function portOf(lower: string): string {
   return portName(lower.slice(LOWER_PREFIX.length));

@@ -112,10 +112,11 @@ export class LinuxKernel implements OverlayKernel {
     const failure = (await inside.run([line]))[0];
     if (failure !== undefined) {
       if (!EXISTS.test(failure.message)) throw new WaggleError('internal', failure.message);
-      if ((await this.hostLinks()).some((link) => link.name === waiting)) {
-        if (readOverlay(await dumpNamespace(namespace)).ports.has(port)) return;
-        await this.deleteHostLink(waiting);
-      } else await inside.run([`link del dev ${port}`]);
+      const waits = (await this.hostLinks()).some((link) => link.name === waiting);
+      if (waits && readOverlay(await dumpNamespace(namespace)).ports.has(port)) return;
+      // Of a namespace that is gone the other end may be left for a while.
+      for (const name of lower === undefined ? [waiting] : [waiting, lower.name]) await this.deleteHostLink(name);
+      await inside.run([`link del dev ${port}`]);
       const again = (await inside.run([line]))[0];
       if (again !== undefined) throw new WaggleError('internal', again.message);
     }

@@ -37,7 +37,9 @@ export async function makeSandboxLink(
   const name = await freeName(link, links);
   const peer = ['peer', 'name', name, 'mtu', String(mtu), 'address', link.mac, 'netns', link.key];
   const own = ['link', 'add', port, 'mtu', String(mtu), 'master', BRIDGE, 'up', 'type', 'veth'];
-  await command('ip', ['-n', namespace, 'link', 'del', 'dev', port]).catch(() => undefined); // most often it is gone
+  // Most often they are gone. Of a namespace that is, the other end may be left for a while.
+  await command('ip', ['-n', namespace, 'link', 'del', 'dev', port]).catch(() => undefined);
+  if (lower !== undefined) await command('ip', ['link', 'del', 'dev', lower]).catch(() => undefined);
   if (lower === undefined) await command('ip', ['-n', namespace, ...own, ...peer]);
   else await command('ip', ['-n', namespace, ...own, ...peerWords(lower, mtu, { name: lower }).split(' ')]);
   try {
