@@ -16,7 +16,8 @@ const COMMANDS: Readonly<Record<string, string>> = {
   rules: 'ip rule',
   'permanent neighbours': 'ip neigh show nud permanent',
   'nftables tables': 'nft list tables | grep -i waggle',
-  mounts: "awk '{print $2}' /proc/self/mounts | grep -E '^/(run|var/lib)/' | grep -v /waggle-lab",
+  // An engine that is killed while it prepares a container's first layer leaves that mounted, and nobody but itself knows whose it was.
+  mounts: "awk '{print $2}' /proc/self/mounts | grep -E '^/(run|var/lib)/' | grep -vE '/waggle-lab|-init/merged$'",
   'engine networks': "docker network ls --format '{{.Driver}} {{.Name}}'",
   'engine containers': "docker ps -a --format '{{.Names}}'",
   tunnels: 'ls /run/wireguard 2>/dev/null',
